@@ -1,0 +1,44 @@
+"""``python -m benchmarks.references [experiment ...] [--full] [--out FILE]``."""
+
+import argparse
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import jaxnets as jn
+from benchmarks.references import double_descent, learned_rate, mnist1d, random_labels
+from benchmarks.references.record import RESULTS, Line, keep, show
+
+
+def main() -> None:
+    """Run what is named, print a table of each and keep the numbers."""
+    quick = ("mnist1d", "learned-rate", "random-labels")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.references", description=__doc__)
+    parser.add_argument("experiment", nargs="*", default=quick,
+                        help=f"{', '.join(quick)} (the default, minutes) or double-descent")  # fmt: skip
+    parser.add_argument("--full", action="store_true",
+                        help="random-labels as published: up to an hour on two cores")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the numbers go")
+    arguments = parser.parse_args()
+    experiments: dict[str, Callable[[], list[Line]]] = {
+        "mnist1d": mnist1d.experiment,
+        "learned-rate": learned_rate.experiment,
+        "random-labels": functools.partial(random_labels.experiment, full=arguments.full),
+        "double-descent": double_descent.experiment,
+    }
+    for name in arguments.experiment:
+        if name not in experiments:
+            parser.error(f"experiment: expected one of {', '.join(experiments)}, got {name!r}.")
+    jn.use_all_cores()
+    for name in arguments.experiment:
+        start = perf_counter()
+        lines = experiments[name]()
+        seconds = perf_counter() - start
+        show(name, lines, seconds)
+        kept_as = f"{name}-full" if name == "random-labels" and arguments.full else name
+        keep(arguments.out, kept_as, lines, seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""One XLA device per core: what a CPU needs to train members side by side."""
+
+import os
+import warnings
+
+import jax
+
+
+def use_all_cores(count: int | None = None) -> int:
+    """Make one CPU device per core. Call it before anything else uses JAX.
+
+    XLA sees a CPU as one device however many cores it has, and small networks cannot keep several
+    cores busy within one operation. With one device per core the members are spread over them.
+    Nothing happens where the default backend is not a CPU.
+
+    Args:
+        count: how many devices; ``None``: the cores that this process may run on.
+
+    Returns:
+        The number of devices that the default backend has now.
+
+    Raises:
+        ValueError: ``count`` is less than 1.
+
+    Warns:
+        RuntimeWarning: JAX has been used already, so that the number of devices is fixed.
+
+    Example:
+        >>> use_all_cores(2)
+        2
+    """
+    wanted = len(os.sched_getaffinity(0)) if count is None and hasattr(os, "sched_getaffinity") else count
+    wanted = wanted or os.cpu_count() or 1
+    if wanted < 1:
+        raise ValueError(f"count: expected at least 1, got {count}.")
+    try:
+        jax.config.update("jax_num_cpu_devices", wanted)
+    except RuntimeError:
+        if jax.default_backend() == "cpu" and jax.local_device_count() != wanted:
+            warnings.warn(
+                f"use_all_cores: JAX is already running with {jax.local_device_count()} CPU "
+                f"device(s) instead of {wanted}; call it at the start of the program.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    return jax.local_device_count()

@@ -1,0 +1,83 @@
+"""Pooling over space."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jaxnets.nn.windows import Padding, PerAxis, padding_pairs, per_axis, strided_slices
+
+
+def max_pool(
+    x: jax.Array, window: PerAxis = 2, strides: PerAxis | None = None, padding: Padding = "VALID"
+) -> jax.Array:
+    """The largest value in each window.
+
+    Windows that do not overlap are compared as strided slices, whose gradient is three times
+    faster on a CPU than that of XLA's window reduction. Where several values of such a window
+    are the largest they share its gradient; otherwise the first takes it all.
+
+    Args:
+        x: array of shape ``(batch, *space, channels)``.
+        window: one number, or one per spatial axis.
+        strides: the same; ``None`` for the window.
+        padding: see ``jaxnets.nn.windows.Padding``; padded places never win.
+
+    Returns:
+        Array of shape ``(batch, *out, channels)``.
+
+    Raises:
+        TypeError: window, strides or padding are not integers.
+        ValueError: the window does not fit into ``x``.
+
+    Example:
+        >>> max_pool(jnp.array([3.0, 1.0, 2.0, 5.0, 4.0]).reshape(1, 5, 1)).ravel().tolist()
+        [3.0, 5.0]
+    """
+    rank = x.ndim - 2
+    window = per_axis("window", window, rank)
+    strides = window if strides is None else per_axis("strides", strides, rank)
+    ones = (1,) * rank
+    pairs = padding_pairs(padding, x.shape[1:-1], window, strides, ones)
+    if window == strides and not any(map(any, pairs)):
+        return functools.reduce(jnp.maximum, strided_slices(x, window, strides, ones))
+    return nn.max_pool(x, window, strides, pairs)
+
+
+def avg_pool(
+    x: jax.Array, window: PerAxis = 2, strides: PerAxis | None = None, padding: Padding = "VALID"
+) -> jax.Array:
+    """The mean of each window, padded places counted as zeros.
+
+    Args:
+        x: array of shape ``(batch, *space, channels)``.
+        window: one number, or one per spatial axis.
+        strides: the same; ``None`` for the window.
+        padding: see ``jaxnets.nn.windows.Padding``.
+
+    Returns:
+        Array of shape ``(batch, *out, channels)``.
+
+    Raises:
+        TypeError: window, strides or padding are not integers.
+        ValueError: the window does not fit into ``x``.
+
+    Example:
+        >>> avg_pool(jnp.array([3.0, 1.0, 2.0, 5.0]).reshape(1, 4, 1)).ravel().tolist()
+        [2.0, 3.5]
+    """
+    rank = x.ndim - 2
+    window = per_axis("window", window, rank)
+    strides = window if strides is None else per_axis("strides", strides, rank)
+    ones = (1,) * rank
+    pairs = padding_pairs(padding, x.shape[1:-1], window, strides, ones)
+    if not any(map(any, pairs)):
+        slices = strided_slices(x, window, strides, ones)
+        return functools.reduce(jnp.add, slices) / len(slices)
+    return nn.avg_pool(x, window, strides, pairs)
+
+
+POOLS: dict[str, Callable[..., jax.Array]] = {"max": max_pool, "avg": avg_pool}
+"""The poolings, by name."""

@@ -1,0 +1,185 @@
+"""What one member is, and how to write down many."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from jaxnets import rng
+from jaxnets.errors import unknown_name
+from jaxnets.hyper import check_number, is_number
+from jaxnets.network import Network, as_network
+
+CHOICES = ("optimizer", "loss", "batch_size")
+"""What a member may choose for itself besides its network; each choice is another program."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network to be trained.
+
+    Attributes:
+        network: the pure pair.
+        seeds: ``"seed"`` and, where they differ from it, ``"init_seed"``, ``"order_seed"``, ...
+            Together with the root key they decide every draw. Members of equal seed and different
+            numbers are paired: they start from the same weights and see the same data order.
+        numbers: hyperparameters by name.
+        choices: ``optimizer``, ``loss`` or ``batch_size``, where it is not that of the others.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> member(jn.nn.MLP([8], outputs=3), seed=1, learning_rate=0.01).numbers
+        {'learning_rate': 0.01}
+    """
+
+    network: Network
+    seeds: Mapping[str, int] = field(default_factory=lambda: {"seed": 0})
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def stream_seeds(self) -> tuple[int, ...]:
+        """The seed of every stream, in the order of `jaxnets.rng.Stream`."""
+        return tuple(self.seeds.get(s.seed_name, self.seeds["seed"]) for s in rng.Stream)
+
+    @property
+    def coordinates(self) -> dict[str, Any]:
+        """What tells this member from others, for tables."""
+        module = self.network.module
+        shape = {
+            name: value
+            for name in ("depth", "width")
+            if isinstance(value := getattr(module, name, None), int)
+        }
+        choices = {name: _label(value) for name, value in self.choices.items()}
+        return {"network": self.network.name, **shape, **choices, **self.numbers, **self.seeds}
+
+
+def member(network: object, **settings: Any) -> Member:
+    """One member.
+
+    Args:
+        network: a Linen module, a `jaxnets.Network` or a pair ``(init, apply)``.
+        **settings: seeds (``seed``, ``init_seed``, ...), choices (``optimizer``, ``loss``,
+            ``batch_size``), everything else a hyperparameter.
+
+    Returns:
+        The member.
+
+    Raises:
+        TypeError: a seed that is no integer, a hyperparameter that is no number.
+        ValueError: a seed out of range, a number that is not finite.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> member(jn.nn.MLP([8], outputs=3), seed=3, order_seed=0).seeds
+        {'seed': 3, 'order_seed': 0}
+    """
+    seeds: dict[str, int] = {"seed": 0}
+    numbers: dict[str, float] = {}
+    choices: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name in rng.SEED_NAMES:
+            seeds[name] = _check_seed(name, value)
+        elif name.endswith("_seed"):
+            raise unknown_name("member", name, rng.SEED_NAMES)
+        elif name in CHOICES:
+            choices[name] = value
+        elif is_number(value):
+            numbers[name] = check_number(name, value)
+        else:
+            raise TypeError(
+                f"{name}: expected a number, got {type(value).__name__} {value!r}. "
+                f"Only {', '.join(('network', *CHOICES))} may be something else."
+            )
+    return Member(as_network(network), seeds, numbers, choices)
+
+
+def grid(**axes: Any) -> list[Member]:
+    """Every combination; the last axis varies fastest.
+
+    Args:
+        **axes: ``network`` and whatever `member` takes; a list, tuple, range or array is an axis,
+            anything else is the same for all. Join grids with ``+``.
+
+    Returns:
+        The members.
+
+    Raises:
+        ValueError: no network, an empty axis.
+        TypeError: see `member`.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> members = grid(network=jn.nn.MLP([8], outputs=3), learning_rate=[0.1, 0.2], seed=range(4))
+        >>> len(members), members[4].coordinates["learning_rate"]
+        (8, 0.2)
+    """
+    if "network" not in axes:
+        raise ValueError(f"grid: network is missing, got {', '.join(axes) or 'nothing'}.")
+    values = {name: _axis(name, value) for name, value in axes.items()}
+    values["network"] = [as_network(network) for network in values["network"]]
+    return [
+        member(**dict(zip(values, combination, strict=True)))
+        for combination in itertools.product(*values.values())
+    ]
+
+
+def as_members(members: object) -> list[Member]:
+    """A list of members from a list, one member, or one network.
+
+    Raises:
+        TypeError: something in the list is not a member.
+        ValueError: nothing in the list.
+    """
+    if isinstance(members, Member):
+        return [members]
+    if isinstance(members, Iterable) and not _is_pair(members):
+        found = list(members)
+        for index, one in enumerate(found):
+            if not isinstance(one, Member):
+                raise TypeError(
+                    f"members[{index}]: expected a Member (see jaxnets.grid, jaxnets.member), "
+                    f"got {type(one).__name__}."
+                )
+        if not found:
+            raise ValueError("members: expected at least one, got an empty list.")
+        return found
+    return [member(members)]
+
+
+def _axis(name: str, value: Any) -> list[Any]:
+    is_axis = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
+    if name == "network" and _is_pair(value):
+        is_axis = False
+    entries = [v.item() if isinstance(v, np.generic) else v for v in value] if is_axis else [value]
+    if not entries:
+        raise ValueError(f"{name}: expected at least one value, got an empty {type(value).__name__}.")
+    return entries
+
+
+def _is_pair(value: object) -> bool:
+    """Whether this is one network given as (init, apply), not two networks."""
+    from flax import linen
+
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(callable(v) and not isinstance(v, linen.Module) for v in value)
+    )
+
+
+def _check_seed(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}.")
+    if not 0 <= value < 2**32:
+        raise ValueError(f"{name}: expected 0 <= {name} < 2**32, got {value}.")
+    return int(value)
+
+
+def _label(value: Any) -> Any:
+    if isinstance(value, int | str):
+        return value
+    return getattr(value, "name", None) or getattr(value, "__name__", type(value).__name__)

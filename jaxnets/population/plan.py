@@ -1,0 +1,237 @@
+"""How a population is going to run, known before anything is compiled."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from jaxnets.population.spec import Group, Spec, one_step
+from jaxnets.train import steps_per_epoch
+
+CHUNK_STEPS = 2000
+"""At most so many steps of a member between two looks at it (progress, early stopping)."""
+
+CHUNK_FLOPS = 2e10
+"""At most about so many floating-point operations of a member between two looks, one epoch at
+least. Both are constants: the chunks of a run do not depend on how long or how large it is."""
+
+ACCELERATOR_LANES = 256
+ACCELERATOR_BYTES = 2**31
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program: one architecture, compiled once, run for all members of a group.
+
+    Attributes:
+        group: the members and what they share.
+        devices: the devices it runs on at once: all of them, however few the members, since
+            programs for different numbers of devices differ in the last bits, too.
+        lanes: members side by side on one device in one dispatch. A property of the architecture
+            and the kind of device alone, never of the number of members: programs of different
+            lane counts differ in the last bits, so this is what makes a member independent of its
+            neighbours. What the last dispatch does not fill is padding.
+        parameters: of one member.
+        step_flops: floating-point operations of one step of one member, as XLA counts them.
+        state_bytes: parameters, other collections, optimizer and best weights of one member.
+        chunk_epochs: epochs per dispatch.
+        steps_per_epoch: steps of one member in one epoch.
+    """
+
+    group: Group
+    devices: tuple[jax.Device, ...]
+    lanes: int
+    parameters: int
+    step_flops: float
+    state_bytes: int
+    chunk_epochs: int
+    steps_per_epoch: int
+
+    @property
+    def width(self) -> int:
+        """Members in one dispatch, on all devices."""
+        return self.lanes * len(self.devices)
+
+    @property
+    def pieces(self) -> int:
+        """Dispatches side by side that would hold all members; they run one after the other."""
+        return math.ceil(len(self.group.rows) / self.width)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The programs of a population. Print it.
+
+    Attributes:
+        spec: what is to be trained.
+        programs: one per group of members.
+        devices: where it runs.
+        data_bytes: the data set on one device.
+        result_bytes: the kept weights of all members, on the host.
+    """
+
+    spec: Spec
+    programs: tuple[Program, ...]
+    devices: tuple[jax.Device, ...]
+    data_bytes: int
+    result_bytes: int
+
+    @property
+    def steps(self) -> int:
+        """Member-steps in total."""
+        return sum(
+            len(p.group.rows) * p.steps_per_epoch * self.spec.epochs for p in self.programs
+        )
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of all training steps; evaluation is left out."""
+        return sum(
+            len(p.group.rows) * p.steps_per_epoch * self.spec.epochs * p.step_flops
+            for p in self.programs
+        )
+
+    @property
+    def device_bytes(self) -> int:
+        """The most that data and training states take on one device at a time; activations come
+        on top. It does not grow with the number of members.
+        """
+        return self.data_bytes + max(p.lanes * p.state_bytes for p in self.programs)
+
+    def table(self) -> Table:
+        """The plan as a table for `rich`."""
+        devices = self.devices
+        table = Table(
+            title=f"{len(self.spec.members)} members, {len(self.programs)} programs, "
+            f"{self.spec.epochs} epochs on {len(devices)} x {devices[0].device_kind}",
+            caption=f"{self.steps:,} member-steps, {_si(self.flops)}FLOP; "
+            f"per device {_binary(self.device_bytes)}B of data and states; "
+            f"results {_binary(self.result_bytes)}B on the host",
+            title_justify="left",
+            caption_justify="left",
+        )
+        table.add_column("network", overflow="fold")
+        for name in ("members", "lanes", "pieces", "parameters", "FLOP/step", "bytes", "steps"):
+            table.add_column(name, justify="right", no_wrap=True)
+        for p in self.programs:
+            steps = p.steps_per_epoch * self.spec.epochs
+            table.add_row(
+                p.group.recipe.network.name,
+                f"{len(p.group.rows)}",
+                f"{p.lanes} x {len(p.devices)}",
+                f"{p.pieces}",
+                f"{p.parameters:,}",
+                _si(p.step_flops),
+                _binary(p.state_bytes),
+                f"{steps:,}",
+            )
+        return table
+
+    def __str__(self) -> str:
+        console = Console(width=100, color_system=None)
+        with console.capture() as capture:
+            console.print(self.table())
+        return capture.get().rstrip()
+
+
+def make_plan(
+    spec: Spec, *, lanes: int | None = None, devices: Sequence[jax.Device] | None = None
+) -> Plan:
+    """Lay the members out over programs and devices.
+
+    Args:
+        spec: what is to be trained.
+        lanes: members side by side on each device; ``None``: one on a CPU, where mapping over
+            members gains nothing and slows convolutions down; otherwise as many, up to 256, as
+            keep their states within 2 GiB.
+        devices: where to run; ``None``: every local device.
+
+    Returns:
+        The plan.
+
+    Raises:
+        TypeError, ValueError: ``lanes`` is no positive integer, ``devices`` is empty.
+    """
+    if lanes is not None and (not isinstance(lanes, int) or isinstance(lanes, bool)):
+        raise TypeError(f"lanes: expected an integer, got {type(lanes).__name__} {lanes!r}.")
+    if lanes is not None and lanes < 1:
+        raise ValueError(f"lanes: expected at least 1, got {lanes}.")
+    places = tuple(jax.local_devices() if devices is None else devices)
+    if not places:
+        raise ValueError("devices: expected at least one, got none.")
+    programs = tuple(_program(spec, group, lanes, places) for group in spec.groups)
+    return Plan(
+        spec=spec,
+        programs=programs,
+        devices=places,
+        data_bytes=_data_bytes(spec),
+        result_bytes=sum(len(p.group.rows) * 4 * p.parameters for p in programs),
+    )
+
+
+def _program(
+    spec: Spec, group: Group, lanes: int | None, devices: tuple[jax.Device, ...]
+) -> Program:
+    recipe = group.recipe
+    with jax.default_matmul_precision(spec.precision):
+        function, *shapes = one_step(group, spec.data)
+        lowered = jax.jit(function).lower(*shapes)
+    state, _ = lowered.out_info
+    analysis = lowered.cost_analysis() or {}
+    flops = float(analysis.get("flops", 0.0))
+    kept = state.params, state.collections
+    copies = 2 if recipe.keep == "best" or recipe.patience is not None else 1
+    state_bytes = _bytes(state.opt_state) + copies * _bytes(kept)
+    if lanes is None:
+        lanes = _lanes(devices[0].platform, state_bytes)
+    steps = steps_per_epoch(len(spec.data.train), recipe.batch_size)
+    chunk_steps = min(CHUNK_STEPS, CHUNK_FLOPS / max(flops, 1.0))
+    periods = max(1, round(chunk_steps / (steps * spec.history_every)))
+    return Program(
+        group=group,
+        devices=devices,
+        lanes=lanes,
+        parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)),
+        step_flops=flops,
+        state_bytes=state_bytes,
+        chunk_epochs=periods * spec.history_every,
+        steps_per_epoch=steps,
+    )
+
+
+def _lanes(platform: str, state_bytes: int) -> int:
+    if platform == "cpu":
+        return 1
+    room = max(1, ACCELERATOR_BYTES // max(state_bytes, 1))
+    return min(ACCELERATOR_LANES, 2 ** int(math.log2(room)))
+
+
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _data_bytes(spec: Spec) -> int:
+    parts = [part for name, part in spec.data.parts().items() if name != "test"]
+    arrays: dict[int, np.ndarray] = {id(a): a for part in parts for a in (part.x, part.y)}
+    return sum(array.nbytes for array in arrays.values())
+
+
+def _si(value: float) -> str:
+    return _scaled(value, 1000.0, ("", "k", "M", "G", "T", "P", "E"))
+
+
+def _binary(value: float) -> str:
+    return _scaled(value, 1024.0, ("", "Ki", "Mi", "Gi", "Ti"))
+
+
+def _scaled(value: float, base: float, prefixes: tuple[str, ...]) -> str:
+    for prefix in prefixes[:-1]:
+        if abs(value) < base:
+            return f"{value:.3g} {prefix}"
+        value /= base
+    return f"{value:.3g} {prefixes[-1]}"

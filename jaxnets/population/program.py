@@ -1,0 +1,285 @@
+"""The compiled function of one group of members: so many epochs of so many lanes, on all devices."""
+
+import functools
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxnets import rng
+from jaxnets.data import Batch, Dataset
+from jaxnets.population.plan import Program
+from jaxnets.population.spec import Spec, program_key
+from jaxnets.train import Run, init_state, selection
+from jaxnets.train.loop import one_epoch
+from jaxnets.train.recipe import Recipe
+
+AXIS = "member"
+
+
+class Data(NamedTuple):
+    """The parts that training may see."""
+
+    train: Batch
+    valid: Batch | None
+
+
+class Lanes(NamedTuple):
+    """What differs from lane to lane: the leading axis counts them.
+
+    Attributes:
+        seeds: uint32 ``(lanes, streams)``.
+        numbers: float32 ``(lanes,)`` by name.
+    """
+
+    seeds: Any
+    numbers: dict[str, Any]
+
+    @property
+    def streams(self) -> dict[str, Any]:
+        """The seeds of one lane by name."""
+        named = {s.seed_name: self.seeds[i] for i, s in enumerate(rng.Stream)}
+        return {"seed": named[rng.Stream.INIT.seed_name], **named}
+
+
+class Span(NamedTuple):
+    """The epochs ``first`` (from 0) to ``last`` (exclusive). Both are traced: one program serves
+    every chunk, the last shorter one too, and any length of training.
+    """
+
+    first: Any
+    last: Any
+
+
+Chunk = Callable[..., tuple[Run, dict[str, jax.Array]]]
+
+
+def init_function(recipe: Recipe) -> Callable[..., Run]:
+    """The pure function of one member: ``(lane, root, x) -> run`` before its first epoch."""
+
+    def init(lane: Lanes, root: jax.Array, x: jax.Array) -> Run:
+        keys = rng.stream_keys(root, lane.streams)
+        return selection.begin(recipe, init_state(recipe, keys, lane.numbers, x))
+
+    return init
+
+
+def chunk_function(recipe: Recipe, history_every: int, periods: int) -> Chunk:
+    """The pure function of one member: ``(run, lane, root, data, span) -> (run, history)``.
+
+    The history has ``periods`` entries; those that ``span`` does not reach are NaN.
+    """
+
+    def chunk(
+        run: Run, lane: Lanes, root: jax.Array, data: Data, span: Span
+    ) -> tuple[Run, dict[str, jax.Array]]:
+        keys = rng.stream_keys(root, lane.streams)
+        numbers = lane.numbers
+
+        def one(_: jax.Array, carry: tuple[Run, Any]) -> tuple[Run, Any]:
+            run, means, _ = one_epoch(
+                recipe, carry[0], keys, numbers, data.train, differentiable=False
+            )
+            return run, means
+
+        def period(index: jax.Array, carry: tuple[Run, Any]) -> tuple[Run, Any]:
+            run, history = carry
+            start = span.first + index * history_every
+            stop = jnp.minimum(start + history_every, span.last)
+            means = {name: jnp.float32(jnp.nan) for name in recipe.record_names}
+            run, means = jax.lax.fori_loop(start, stop, one, (run, means))
+            record = selection.measure(recipe, run.train, numbers, means, data.valid)
+            run = selection.decide(recipe, run, record)
+            record = {k: jnp.where(run.epoch == stop, v, jnp.nan) for k, v in record.items()}
+            return run, {name: history[name].at[index].set(record[name]) for name in history}
+
+        parts = ("train",) if data.valid is None else ("train", "valid")
+        names = [f"{part}_{name}" for part in parts for name in recipe.record_names]
+        history = {name: jnp.full((periods,), jnp.nan, jnp.float32) for name in names}
+        count = -(-(span.last - span.first) // history_every)
+        return jax.lax.fori_loop(0, count, period, (run, history))
+
+    return chunk
+
+
+def over_lanes(function: Callable[..., Any], lanes: int, mapped: int) -> Callable[..., Any]:
+    """Map the first ``mapped`` arguments over a leading axis of ``lanes``; the others are shared.
+
+    A single lane is not a map of one: its program is that of a network alone, in which a branch
+    is a branch and a convolution is not a grouped one.
+    """
+
+    def over(*arguments: Any) -> Any:
+        own, shared = arguments[:mapped], arguments[mapped:]
+        if lanes > 1:
+            axes = (0,) * mapped + (None,) * len(shared)
+            return jax.vmap(function, in_axes=axes)(*arguments)
+        result = function(*jax.tree.map(lambda a: a[0], own), *shared)
+        return jax.tree.map(lambda a: a[None], result)
+
+    return over
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """Everything that a compiled program depends on, and nothing else: equal blueprints share one
+    compilation, whatever the data, the root key, the numbers and the length of training.
+
+    Attributes:
+        recipe: the static half; compared by ``structure``, which leaves the optimizer's numbers out.
+        structure: see `jaxnets.population.spec.program_key`.
+        names: the numbers that are part of the program.
+        history_every: epochs between two records.
+        periods: the most records of one chunk.
+        lanes: members side by side on each device.
+        devices: where it runs.
+        precision: of matrix products.
+        shapes: of the data, with dtypes, as a hashable tree.
+    """
+
+    recipe: Recipe = field(compare=False)
+    structure: Hashable
+    names: tuple[str, ...]
+    history_every: int
+    periods: int
+    lanes: int
+    devices: tuple[jax.Device, ...]
+    precision: str
+    shapes: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, spec: Spec, program: Program) -> "Blueprint":
+        """The blueprint of one program of a plan."""
+        return cls(
+            recipe=program.group.recipe,
+            structure=program_key(program.group.recipe),
+            names=program.group.names,
+            history_every=spec.history_every,
+            periods=program.chunk_epochs // spec.history_every,
+            lanes=program.lanes,
+            devices=program.devices,
+            precision=spec.precision,
+            shapes=tuple(
+                (name, part.x.shape, part.y.shape, part.y.dtype.name)
+                for name, part in spec.data.parts().items()
+                if name != "test"
+            ),
+        )
+
+
+class Executables(NamedTuple):
+    """The two compiled functions of a blueprint: the beginning of a run, and a chunk of it."""
+
+    init: Any
+    chunk: Any
+
+
+@functools.lru_cache(maxsize=64)
+def executables(blueprint: Blueprint) -> Executables:
+    """Compile a blueprint; equal ones are compiled once (the 64 used last are remembered)."""
+    recipe, width = blueprint.recipe, blueprint.lanes * len(blueprint.devices)
+    mesh = Mesh(np.array(blueprint.devices, dtype=object), (AXIS,))
+    own, shared = PartitionSpec(AXIS), PartitionSpec()
+
+    def placed(shape: tuple[int, ...], dtype: Any, spec: PartitionSpec = shared) -> Any:
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, spec))
+
+    def compiled(
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        mapped: int,
+        donate: tuple[int, ...] = (),
+        options: dict[str, Any] | None = None,
+    ) -> Any:
+        # check_vma looks for collectives that would be needed; members never exchange anything.
+        sharded = jax.shard_map(
+            over_lanes(function, blueprint.lanes, mapped),
+            mesh=mesh,
+            in_specs=(own,) * mapped + (shared,) * (len(arguments) - mapped),
+            out_specs=own,
+            check_vma=False,
+        )
+        jitted = jax.jit(sharded, donate_argnums=donate, compiler_options=options)
+        return jitted.lower(*arguments).compile()
+
+    batches = {
+        name: Batch(placed(x, jnp.float32), placed(y, jnp.dtype(dtype)))
+        for name, x, y, dtype in blueprint.shapes
+    }
+    data = Data(batches["train"], batches.get("valid"))
+    numbers = {name: placed((width,), jnp.float32, own) for name in blueprint.names}
+    lanes = Lanes(placed((width, len(rng.Stream)), jnp.uint32, own), numbers)
+    root = placed((), jax.eval_shape(lambda: jax.random.key(0)).dtype)
+    x = placed((1, *data.train.x.shape[1:]), jnp.float32)
+    span = Span(placed((), jnp.int32), placed((), jnp.int32))
+    # The beginning runs once per member and is full of random draws, which take LLVM longer than
+    # the training itself: on a CPU it is compiled without optimisation.
+    on_cpu = blueprint.devices[0].platform == "cpu"
+    quick = {"xla_backend_optimization_level": 0} if on_cpu else None
+    chunk = chunk_function(recipe, blueprint.history_every, blueprint.periods)
+    with jax.default_matmul_precision(blueprint.precision):
+        init = compiled(init_function(recipe), (lanes, root, x), mapped=1, options=quick)
+        run = jax.tree.map(lambda s: placed(s.shape, s.dtype, own), init.out_info)
+        return Executables(
+            init, compiled(chunk, (run, lanes, root, data, span), mapped=2, donate=(0,))
+        )
+
+
+class Compiled:
+    """A group's compiled programs together with the data and the root key.
+
+    Args:
+        spec: the population.
+        program: the group's place in the plan.
+        data: the parts that training may see, on the devices (see `place`).
+    """
+
+    def __init__(self, spec: Spec, program: Program, data: Data) -> None:
+        self.program = program
+        self._functions = executables(Blueprint.of(spec, program))
+        mesh = mesh_of(program)
+        self._members = NamedSharding(mesh, PartitionSpec(AXIS))
+        shared = NamedSharding(mesh, PartitionSpec())
+        self._data = data
+        self._root, self._x = jax.device_put((spec.key, spec.data.train.x[:1]), shared)
+
+    def begin(self, lanes: Lanes) -> Run:
+        """The runs of these lanes before their first epoch."""
+        return self._functions.init(lanes, self._root, self._x)
+
+    def __call__(self, run: Run, lanes: Lanes, span: Span) -> tuple[Run, dict[str, jax.Array]]:
+        """One chunk. ``run`` is given away: do not use it again."""
+        return self._functions.chunk(run, lanes, self._root, self._data, span)
+
+    def lanes(self, places: np.ndarray) -> Lanes:
+        """The inputs of the members at these places of the group, on their devices."""
+        group = self.program.group
+        picked = Lanes(group.seeds[places], {k: v[places] for k, v in group.numbers.items()})
+        return jax.device_put(picked, self._members)
+
+
+def mesh_of(program: Program) -> Mesh:
+    """The program's devices in a row."""
+    return Mesh(np.array(program.devices, dtype=object), (AXIS,))
+
+
+def place(data: Dataset, program: Program) -> Data:
+    """Training and validation part on every device of the program; the test part stays behind.
+
+    Targets that are the inputs themselves (an autoencoder's) are placed once.
+    """
+    sharding = NamedSharding(mesh_of(program), PartitionSpec())
+
+    def put(part: Any) -> Batch | None:
+        if part is None:
+            return None
+        x = jax.device_put(part.x, sharding)
+        return Batch(x, x if part.y is part.x else jax.device_put(part.y, sharding))
+
+    train = put(data.train)
+    return Data(train, put(data.valid))  # type: ignore[arg-type]
+

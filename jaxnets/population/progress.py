@@ -1,0 +1,98 @@
+"""How far a population has come, on standard error."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.text import Text
+
+from jaxnets.population.plan import Plan, Program
+
+
+class _Rate(ProgressColumn):
+    """Model-steps per second so far, compilation left out by `rich`'s own window."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} model-steps/s" if speed else "compiling")
+
+
+class Progress:
+    """Counts member-steps; one line: members done, epoch, rate, time left."""
+
+    def __init__(self, plan: Plan, console: Console) -> None:
+        self._plan = plan
+        self._bar = RichProgress(
+            TextColumn("{task.fields[done]}/{task.fields[members]} members"),
+            BarColumn(bar_width=None),
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            _Rate(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            expand=True,
+            speed_estimate_period=10,
+        )
+        self._done = 0
+        self._piece_epochs = 0
+        self._task = self._bar.add_task(
+            "train", total=plan.steps, done=0, members=len(plan.spec.members), epoch=0,
+            epochs=plan.spec.epochs,
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Show the bar."""
+        self._bar.start()
+
+    def stop(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.stop()
+
+    def advance(self, program: Program, members: int, epochs: int, reached: int) -> None:
+        """``members`` members have run ``epochs`` more epochs, up to epoch ``reached``."""
+        self._piece_epochs += epochs
+        self._bar.update(
+            self._task, advance=members * epochs * program.steps_per_epoch, epoch=reached
+        )
+
+    def finish_piece(self, program: Program, members: int) -> None:
+        """``members`` members are done, all epochs or not."""
+        missing = self._plan.spec.epochs - self._piece_epochs
+        self._piece_epochs = 0
+        self._done += members
+        self._bar.update(
+            self._task, advance=members * missing * program.steps_per_epoch, done=self._done
+        )
+
+
+@contextmanager
+def make_progress(plan: Plan, show: bool | None) -> Iterator[Progress | None]:
+    """A progress bar while the block runs.
+
+    Args:
+        plan: what is run.
+        show: ``None`` for only if standard error is a terminal.
+
+    Yields:
+        The bar, or ``None``.
+    """
+    if show is False or (show is None and not sys.stderr.isatty()):
+        yield None
+        return
+    progress = Progress(plan, Console(stderr=True))
+    progress.start()
+    try:
+        yield progress
+    finally:
+        progress.stop()

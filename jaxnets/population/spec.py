@@ -1,0 +1,245 @@
+"""A whole population written down: members, data, and what they have in common; all of it checked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets import losses, rng
+from jaxnets.data import Batch, Dataset
+from jaxnets.errors import unknown_name
+from jaxnets.hyper import check_number
+from jaxnets.population.members import Member, as_members
+from jaxnets.train import Recipe, init_state, make_recipe, step
+from jaxnets.train.recipe import GENERAL
+from jaxnets.train.state import known_hyperparameters
+
+
+@dataclass(frozen=True)
+class Group:
+    """Members that share one program: the same recipe and the same set of numbers.
+
+    Attributes:
+        recipe: the static half.
+        names: the hyperparameters that are part of the program, sorted.
+        rows: the members' places in the list.
+        numbers: float32 values by name, each of shape ``(len(rows),)``.
+        seeds: uint32 of shape ``(len(rows), streams)``.
+    """
+
+    recipe: Recipe
+    names: tuple[str, ...]
+    rows: tuple[int, ...]
+    numbers: Mapping[str, np.ndarray]
+    seeds: np.ndarray
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything that decides the result of a population.
+
+    Attributes:
+        key: the root key.
+        data: the data set.
+        members: the members, in the user's order.
+        groups: the members by program.
+        epochs: passes over the training part.
+        history_every: epochs between two records.
+        precision: of matrix products, see ``jax.default_matmul_precision``.
+    """
+
+    key: jax.Array
+    data: Dataset
+    members: tuple[Member, ...]
+    groups: tuple[Group, ...]
+    epochs: int
+    history_every: int
+    precision: str
+
+
+def make_spec(
+    key: jax.Array,
+    data: Dataset,
+    members: object,
+    *,
+    epochs: int,
+    history_every: int = 1,
+    precision: str = "highest",
+    **recipe: Any,
+) -> Spec:
+    """Check everything, group the members; nothing is compiled.
+
+    Args:
+        key: the root key, typed threefry.
+        data: the data set.
+        members: a list of `Member`, one `Member`, or one network.
+        epochs: passes over the training part.
+        history_every: epochs between two records.
+        precision: of matrix products.
+        **recipe: what `jaxnets.train.make_recipe` takes, for the members that do not choose.
+
+    Returns:
+        The specification.
+
+    Raises:
+        ValueError, TypeError: naming the member and the argument, what was expected, what came.
+    """
+    rng.check_key(key)
+    if not isinstance(data, Dataset):
+        raise TypeError(
+            f"data: expected a jaxnets.data.Dataset, got {type(data).__name__}; arrays become one "
+            "through jaxnets.data.from_arrays(x, y, key=key)."
+        )
+    _positive("epochs", epochs)
+    _positive("history_every", history_every)
+    if precision not in ("default", "high", "highest"):
+        raise ValueError(
+            f"precision: expected 'default', 'high' or 'highest', got {precision!r}."
+        )
+    if data.valid is not None:
+        recipe.setdefault("keep", "best")
+    everyone = tuple(as_members(members))
+    groups = _group(data, everyone, recipe)
+    return Spec(key, data, everyone, groups, epochs, history_every, precision)
+
+
+def _group(
+    data: Dataset, members: tuple[Member, ...], common: Mapping[str, Any]
+) -> tuple[Group, ...]:
+    recipes: dict[Any, Recipe] = {}
+    known: dict[Any, tuple[str, ...]] = {}
+    found: dict[Any, list[tuple[int, dict[str, float]]]] = {}
+    for row, member in enumerate(members):
+        with _naming(row, member):
+            own = make_recipe(member.network, **{**common, **member.choices})
+            program = program_key(own)
+            if program not in recipes:
+                _check_recipe(own, data)
+                known[program] = known_hyperparameters(own, _example(data, 1).x)
+            recipes.setdefault(program, own)
+            for name in member.numbers:
+                if name not in known[program]:
+                    raise unknown_name("hyperparameter", name, known[program])
+            numbers = {**own.defaults, **member.numbers}
+            _check_numbers(own, member.numbers)
+            found.setdefault((program, tuple(sorted(numbers))), []).append((row, numbers))
+    groups = []
+    for (program, names), entries in found.items():
+        rows = tuple(row for row, _ in entries)
+        columns = {name: [numbers[name] for _, numbers in entries] for name in names}
+        group = Group(
+            recipe=recipes[program],
+            names=names,
+            rows=rows,
+            numbers={name: np.array(column, np.float32) for name, column in columns.items()},
+            seeds=np.array([members[row].stream_seeds for row in rows], np.uint32),
+        )
+        with _naming(rows[0], members[rows[0]]):
+            _check_step(group, data)
+        groups.append(group)
+    return tuple(groups)
+
+
+def make_group(group: Group, places: Sequence[int]) -> Group:
+    """A group of the members at these places of another one, as rows 0, 1, ..."""
+    chosen = np.asarray(places, np.int64)
+    return replace(
+        group,
+        rows=tuple(range(len(chosen))),
+        numbers={name: values[chosen] for name, values in group.numbers.items()},
+        seeds=group.seeds[chosen],
+    )
+
+
+def program_key(recipe: Recipe) -> Any:
+    """What two recipes must have in common to share a program: all but the optimizer's numbers."""
+    return (
+        recipe.network, recipe.loss, recipe.optimizer.structure, recipe.batch_size, recipe.metrics,
+        recipe.shuffle, recipe.augment, recipe.keep, recipe.monitor, recipe.patience,
+        recipe.unroll,
+    )  # fmt: skip
+
+
+def _check_recipe(recipe: Recipe, data: Dataset) -> None:
+    n = len(data.train)
+    if recipe.batch_size > n:
+        raise ValueError(
+            f"batch_size: expected at most the {n} training examples, got {recipe.batch_size}."
+        )
+    selects = recipe.keep == "best" or recipe.patience is not None
+    if data.valid is None and selects and recipe.monitor.startswith("valid"):
+        raise ValueError(
+            f"data: monitor={recipe.monitor!r} needs a validation part, got valid=None."
+        )
+    x = jax.ShapeDtypeStruct((recipe.batch_size, *data.input_shape), data.train.x.dtype)
+    try:
+        params, collections = jax.eval_shape(recipe.network.init, jax.random.key(0), x)
+        outputs, _ = jax.eval_shape(
+            lambda p, c, x: recipe.network.apply(p, c, x, key=None, train=False),
+            params, collections, x,
+        )  # fmt: skip
+    except Exception as error:
+        raise ValueError(
+            f"network: cannot take inputs of shape {x.shape} {x.dtype}: {error}"
+        ) from error
+    if isinstance(outputs, jax.ShapeDtypeStruct):
+        for name, part in data.parts().items():
+            losses.check_targets(recipe.loss, part.y, outputs.shape, f"data.{name}.y: ")
+
+
+def _check_numbers(recipe: Recipe, given: Mapping[str, float]) -> None:
+    transform = recipe.optimizer
+    transform.check({k: v for k, v in given.items() if k in dict(transform.defaults)})
+    own = losses.hyperparameters(recipe.loss)
+    losses.check_hyperparameters(recipe.loss, {k: v for k, v in given.items() if k in own})
+    for name in GENERAL:
+        if name in given:
+            check_number(name, given[name])
+
+
+def _check_step(group: Group, data: Dataset) -> None:
+    """Trace one step on shapes alone: what does not fit is found before anything is compiled."""
+    jax.eval_shape(*one_step(group, data))
+
+
+def one_step(group: Group, data: Dataset) -> tuple[Any, ...]:
+    """One step of one member as a function of everything it depends on, and shapes for all of it."""
+    batch = _example(data, group.recipe.batch_size)
+
+    def function(key: jax.Array, numbers: dict[str, jax.Array], batch: Batch) -> Any:
+        keys = rng.member_keys(key)
+        state = init_state(group.recipe, keys, numbers, batch.x[:1])
+        return step(group.recipe, state, batch, keys, numbers)
+
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in group.names}
+    return function, key, numbers, batch
+
+
+def _example(data: Dataset, size: int) -> Batch:
+    part = data.train
+    return Batch(
+        jax.ShapeDtypeStruct((size, *part.x.shape[1:]), part.x.dtype),
+        jax.ShapeDtypeStruct((size, *part.y.shape[1:]), part.y.dtype),
+    )
+
+
+@contextmanager
+def _naming(row: int, member: Member) -> Iterator[None]:
+    """Errors from in here begin with the member's place and network."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"members[{row}] ({member.network.name}): {error}") from error
+
+
+def _positive(argument: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{argument}: expected an integer, got {type(value).__name__} {value!r}.")
+    if value < 1:
+        raise ValueError(f"{argument}: expected at least 1, got {value}.")

@@ -1,0 +1,151 @@
+"""The folder of a study: whose it is, what is in it already, and that it can be written to."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+RESERVE = 16 * 2**20
+"""Bytes that must stay free beside the results, for tables, figures and the manifest."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file that becomes ``path`` at the end of the block: all of it, or nothing.
+
+    The temporary name keeps the suffix, by which writers tell the format. What was written is on
+    the disk, not only in memory, before the name changes.
+    """
+    handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, all of it or nothing."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What the folder says it holds.
+
+    Args:
+        folder: need not exist.
+
+    Returns:
+        The manifest; ``None`` for a folder that is not there or empty.
+
+    Raises:
+        NotADirectoryError: a file has this name.
+        ValueError: the folder holds something else, or its manifest cannot be read.
+    """
+    if not folder.exists():
+        return None
+    if not folder.is_dir():
+        raise NotADirectoryError(f"out: {folder} is a file, expected a folder.")
+    place = folder / MANIFEST
+    if not place.exists():
+        other = sorted(entry.name for entry in folder.iterdir() if entry.name[0] != ".")
+        if other:
+            raise ValueError(
+                f"out: {folder} is not empty ({other[0]}) and holds no study; choose another folder."
+            )
+        return None
+    try:
+        manifest = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"out: {place} cannot be read: {error}") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
+        raise ValueError(f"out: {place} is not the manifest of a study.")
+    return manifest
+
+
+def check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to mix two studies in one folder.
+
+    Args:
+        folder: for the message.
+        found: the identity in the folder's manifest.
+        wanted: the identity of the study that is asked for.
+
+    Raises:
+        ValueError: they differ; the message names the first difference.
+    """
+    difference = first_difference(found, json.loads(json.dumps(wanted)))
+    if difference is not None:
+        name, old, new = difference
+        raise ValueError(
+            f"out: {folder} holds another study: {name} is {_short(old)} there and {_short(new)} "
+            "now; choose another folder."
+        )
+
+
+def first_difference(found: Any, wanted: Any, name: str = "") -> tuple[str, Any, Any] | None:
+    """The first entry in which two nested mappings differ, and both of its values.
+
+    Example:
+        >>> first_difference({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}})
+        ('b.c', 2, 3)
+    """
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        for key in dict.fromkeys((*wanted, *found)):
+            inner = first_difference(
+                found.get(key), wanted.get(key), f"{name}.{key}" if name else str(key)
+            )
+            if inner is not None:
+                return inner
+        return None
+    return None if found == wanted else (name, found, wanted)
+
+
+def check_writable(folder: Path, needed: int) -> None:
+    """Make the folder and find out now, not after training, whether it can take the results.
+
+    Args:
+        folder: made if it is not there.
+        needed: bytes that the results will take.
+
+    Raises:
+        OSError: the folder cannot be made or written to, or the disk is too full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
+            probe.write(bytes(4096))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(error.errno, f"out: {folder} cannot be written to: {reason}") from None
+    free = shutil.disk_usage(folder).free
+    if free < needed + RESERVE:
+        raise OSError(
+            f"out: the study needs {(needed + RESERVE) / 2**20:,.0f} MiB, but the disk of {folder} "
+            f"has {free / 2**20:,.0f} MiB left."
+        )
+
+
+def _umask() -> int:
+    """The permissions that new files must not have; the system only tells when it is set."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

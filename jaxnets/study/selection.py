@@ -1,0 +1,76 @@
+"""Which learning rate each depth gets: decided on validation, never on test."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class Choice(NamedTuple):
+    """The settings that won, one for each shape.
+
+    Attributes:
+        setting: which setting, its place in the order given.
+        members: places of its members, one for each seed.
+        scores: mean score of every setting.
+    """
+
+    setting: int
+    members: tuple[int, ...]
+    scores: tuple[float, ...]
+
+
+def best_values(curves: Array, diverged: Array, *, rising: bool = True) -> Array:
+    """The best value of each member's validation curve; the worst there is if it diverged.
+
+    Args:
+        curves: ``(members, records)``, NaN where a member no longer trained.
+        diverged: bool ``(members,)``.
+        rising: whether larger is better (an accuracy, whose worst is 0; a loss's is infinite).
+
+    Returns:
+        float64 ``(members,)``.
+
+    Example:
+        >>> best_values(np.array([[0.1, 0.3, 0.2], [0.9, np.nan, np.nan]]), np.array([False, True]))
+        array([0.3, 0. ])
+    """
+    worst = 0.0 if rising else np.inf
+    values = np.where(np.isnan(curves), worst, np.asarray(curves, np.float64))
+    best = values.max(axis=1) if rising else values.min(axis=1)
+    return np.where(np.asarray(diverged, bool), worst, best)
+
+
+def choose(values: Array, settings: Array, *, rising: bool = True) -> Choice:
+    """The setting whose members have the best mean.
+
+    Args:
+        values: ``(members,)``, see `best_values`.
+        settings: ``(members,)`` integers from 0: which setting each member has.
+        rising: whether larger is better.
+
+    Returns:
+        The choice; of settings that are equally good, the first one.
+
+    Raises:
+        ValueError: shapes that do not fit, or a setting without members.
+
+    Example:
+        >>> choose(np.array([0.5, 0.7, 0.6, 0.4]), np.array([0, 0, 1, 1])).members
+        (0, 1)
+    """
+    values, settings = np.asarray(values, np.float64), np.asarray(settings)
+    if values.ndim != 1 or values.shape != settings.shape or not len(values):
+        raise ValueError(
+            f"values: expected shape (members,) like settings, got {values.shape} and "
+            f"{settings.shape}."
+        )
+    count = int(settings.max()) + 1
+    for setting in range(count):
+        if not np.any(settings == setting):
+            raise ValueError(f"settings: expected members of setting {setting}, got none.")
+    scores = [float(np.mean(values[settings == setting])) for setting in range(count)]
+    best = int(np.argmax(scores) if rising else np.argmin(scores))
+    return Choice(best, tuple(np.flatnonzero(settings == best).tolist()), tuple(scores))

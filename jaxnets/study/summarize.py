@@ -1,0 +1,181 @@
+"""From trained members to the rows of the report: select on validation, then read the test part."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from jaxnets.population.results import Runs
+from jaxnets.study.measure import Measure
+from jaxnets.study.question import DepthWidth
+from jaxnets.study.selection import Choice, best_values, choose
+from jaxnets.study.statistics import epochs_to, mean_interval, paired_difference
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything that tables and figures are made of.
+
+    Attributes:
+        history: of all members; ``chosen``, and the test measures of those, NaN for the others.
+        choices: one per depth; ``members`` are places in ``history``.
+        summary: see `jaxnets.study.report.Report`.
+        paired: see there.
+    """
+
+    history: xr.Dataset
+    choices: tuple[Choice, ...]
+    summary: pd.DataFrame
+    paired: pd.DataFrame
+
+
+def select(
+    history: xr.Dataset, question: DepthWidth, measure: Measure, depths: Sequence[int]
+) -> tuple[Choice, ...]:
+    """The learning rate of every depth. The test part is no argument of this function.
+
+    Args:
+        history: of all members, with coordinate ``depth``.
+        question: the rates.
+        measure: what is compared.
+        depths: in the order of the answer.
+
+    Returns:
+        One choice per depth.
+    """
+    values = best_values(
+        history[f"valid_{measure.name}"].values, history["diverged"].values, rising=measure.rising
+    )
+    rates = np.array(question.learning_rates)
+    settings = np.argmin(np.abs(history["learning_rate"].values[:, None] - rates), axis=1)
+    choices = []
+    for depth in depths:
+        rows = np.flatnonzero(history["depth"].values == depth)
+        choice = choose(values[rows], settings[rows], rising=measure.rising)
+        choices.append(choice._replace(members=tuple(int(rows[i]) for i in choice.members)))
+    return tuple(choices)
+
+
+def summarize(
+    runs: Runs, question: DepthWidth, measure: Measure, shapes: Sequence[Shape]
+) -> Outcome:
+    """Select, read the test part once, and count.
+
+    Args:
+        runs: all members; the programs are in the order of ``shapes``.
+        question: what was asked.
+        measure: what is reported.
+        shapes: depth and width of each architecture.
+
+    Returns:
+        The outcome.
+    """
+    history = _labelled(runs, shapes)
+    choices = select(history, question, measure, [depth for depth, _ in shapes])
+    chosen = [row for choice in choices for row in choice.members]
+    test = runs.evaluate("test", members=chosen)
+    history = _with_test(history, chosen, test)
+    rows = [
+        _row(runs, history, question, measure, index, choice)
+        for index, choice in enumerate(choices)
+    ]
+    summary = pd.DataFrame(rows)
+    return Outcome(history, choices, summary, _paired(history, question, measure, shapes, choices))
+
+
+def _labelled(runs: Runs, shapes: Sequence[Shape]) -> xr.Dataset:
+    history = runs.history
+    depth = np.zeros(history.sizes["member"], np.int64)
+    width = np.zeros_like(depth)
+    for group, shape in zip(runs.groups, shapes, strict=True):
+        depth[list(group.program.group.rows)], width[list(group.program.group.rows)] = shape
+    return history.assign_coords(depth=("member", depth), width=("member", width))
+
+
+def _with_test(history: xr.Dataset, chosen: Sequence[int], test: xr.Dataset) -> xr.Dataset:
+    marked = np.zeros(history.sizes["member"], bool)
+    marked[list(chosen)] = True
+    added: dict[str, Any] = {"chosen": ("member", marked)}
+    for name, values in test.data_vars.items():
+        column = np.full(len(marked), np.nan, np.float32)
+        column[list(chosen)] = values.values
+        added[f"test_{name}"] = ("member", column)
+    return history.assign(added)
+
+
+def _row(
+    runs: Runs,
+    history: xr.Dataset,
+    question: DepthWidth,
+    measure: Measure,
+    index: int,
+    choice: Choice,
+) -> Mapping[str, Any]:
+    result, name = runs.groups[index], measure.name
+    program = result.program
+    own, winners = history.isel(member=list(program.group.rows)), list(choice.members)
+    picked = history.isel(member=winners)
+    depth = int(own["depth"][0])
+    estimate = mean_interval(picked[f"test_{name}"].values, _generator(question, depth, 0))
+    reached = epochs_to(
+        picked[f"valid_{name}"].values, picked["epoch"].values, question.threshold,
+        rising=measure.rising,
+    )  # fmt: skip
+    steps = len(program.group.rows) * program.steps_per_epoch * question.epochs
+    return {
+        "depth": depth,
+        "width": int(own["width"][0]),
+        "parameters": program.parameters,
+        "flops_per_step": program.step_flops,
+        "learning_rate": question.learning_rates[choice.setting],
+        f"test_{name}": estimate.mean,
+        f"test_{name}_low": estimate.low,
+        f"test_{name}_high": estimate.high,
+        f"valid_{name}": choice.scores[choice.setting],
+        "epochs_to_threshold": reached.median,
+        "reached": reached.reached,
+        "seeds": estimate.count,
+        "members": len(program.group.rows),
+        "diverged": int(own["diverged"].sum()),
+        "diverged_chosen": int(picked["diverged"].sum()),
+        "microseconds_per_member_step": result.run_seconds / steps * 1e6,
+        "compile_seconds": result.compile_seconds,
+    }
+
+
+def _paired(
+    history: xr.Dataset,
+    question: DepthWidth,
+    measure: Measure,
+    shapes: Sequence[Shape],
+    choices: Sequence[Choice],
+) -> pd.DataFrame:
+    test, seeds = history[f"test_{measure.name}"].values, history["seed"].values
+    base = list(choices[0].members)
+    rows = []
+    for (depth, _), choice in list(zip(shapes, choices, strict=True))[1:]:
+        own = list(choice.members)
+        estimate = paired_difference(
+            test[base], test[own], seeds[base], seeds[own], _generator(question, depth, 1)
+        )
+        rows.append({
+            "depth": depth,
+            "base_depth": shapes[0][0],
+            "measure": f"test_{measure.name}",
+            "difference": estimate.mean,
+            "low": estimate.low,
+            "high": estimate.high,
+            "seeds": estimate.count,
+        })  # fmt: skip
+    columns = ["depth", "base_depth", "measure", "difference", "low", "high", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _generator(question: DepthWidth, depth: int, purpose: int) -> np.random.Generator:
+    """A row's own generator: it does not depend on which other depths there are."""
+    return np.random.default_rng([question.key, depth, purpose])

@@ -1,0 +1,198 @@
+"""A whole run as one pure function of a key and of numbers."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxnets import losses, rng
+from jaxnets.data import Batch
+from jaxnets.errors import unknown_name
+from jaxnets.metrics import Metric
+from jaxnets.rng import Keys
+from jaxnets.train import selection
+from jaxnets.train.epoch import epoch, steps_per_epoch
+from jaxnets.train.recipe import Augment, Hyper, Recipe, make_recipe
+from jaxnets.train.selection import Run
+from jaxnets.train.state import Fault, TrainState, init_state, known_hyperparameters
+from jaxnets.train.step import finite
+
+History = dict[str, jax.Array]
+Train = Callable[..., tuple[Run, History]]
+
+
+def make_train(
+    network: object,
+    train: Any,
+    valid: Any = None,
+    *,
+    loss: str | losses.Loss,
+    optimizer: object = "adam",
+    epochs: int | None = None,
+    steps: int | None = None,
+    batch_size: int = 32,
+    metrics: Iterable[str] | Mapping[str, Metric] | None = None,
+    shuffle: bool = True,
+    augment: Augment | None = None,
+    keep: Literal["last", "best"] = "last",
+    monitor: str = "valid_loss",
+    patience: int | None = None,
+    every: Literal["epoch", "step"] = "epoch",
+    unroll: int = 1,
+) -> Train:
+    """The pure function ``train(key, hyper) -> (run, history)``: jit it, vmap it, differentiate it.
+
+    Args:
+        network: a Linen module, a `jaxnets.Network` or a pair ``(init, apply)``.
+        train: anything with ``x`` of shape ``(n, ...)`` and ``y`` of shape ``(n, ...)``.
+        valid: the same, or ``None``.
+        loss: a name or a function ``(outputs, batch, **hyper) -> (batch,)``.
+        optimizer: see `jaxnets.optim.as_optimizer`.
+        epochs: passes over the data; or
+        steps: updates, the last epoch being cut short where they do not fill it.
+        batch_size: examples per update.
+        metrics: measured beside the loss; ``None``: what goes with the loss.
+        shuffle: a new order in every epoch.
+        augment: ``(key, x) -> x`` on training inputs.
+        keep, monitor, patience: see `jaxnets.train.Recipe`.
+        every: history per epoch (means over it, and the validation part), or per step.
+        unroll: steps per iteration of the compiled loop.
+
+    Returns:
+        ``train(key, hyper={})``: ``key`` is the member's own typed key, ``hyper`` a mapping from
+        names to numbers, traced or not; what is left out has the defaults of optimizer and loss.
+        It returns a `Run` (``run.train`` is the last state, ``run.kept`` the weights that count)
+        and the history, arrays of shape ``(epochs,)`` or ``(steps,)``.
+
+    Raises:
+        ValueError: neither or both of ``epochs`` and ``steps``, unknown names, sizes out of range.
+        TypeError: an argument of the wrong kind.
+
+    Example:
+        The learning rate's own gradient, through the whole of training:
+
+        >>> import jax, jax.numpy as jnp, jaxnets as jn
+        >>> x = jnp.linspace(-1, 1, 20)[:, None]
+        >>> train = make_train(jn.nn.MLP([8], outputs=1), jn.data.Batch(x, 2 * x + 1),
+        ...                    loss="mean_squared_error", optimizer="sgd", epochs=5, batch_size=10)
+        >>> final = lambda rate: train(jax.random.key(0), {"learning_rate": rate})[1]["train_loss"][-1]
+        >>> bool(jax.jit(jax.grad(final))(0.01) < 0)
+        True
+    """
+    recipe = make_recipe(
+        network, loss=loss, optimizer=optimizer, batch_size=batch_size, metrics=metrics,
+        shuffle=shuffle, augment=augment, keep=keep, monitor=monitor, patience=patience,
+        unroll=unroll,
+    )  # fmt: skip
+    data = Batch(jnp.asarray(train.x), jnp.asarray(train.y))
+    held_out = None if valid is None else Batch(jnp.asarray(valid.x), jnp.asarray(valid.y))
+    if held_out is None and (patience is not None or keep == "best") and "valid" in monitor:
+        raise ValueError(f"valid: monitor={monitor!r} selects on it, got None.")
+    whole, rest = _length(epochs, steps, steps_per_epoch(len(data.x), batch_size))
+    known = known_hyperparameters(recipe, data.x[:1])
+
+    def run(key: jax.Array, hyper: Hyper | None = None) -> tuple[Run, History]:
+        keys = rng.member_keys(rng.check_key(key))
+        numbers = _complete(recipe, hyper or {}, known)
+
+        def body(run: Run, _: None) -> tuple[Run, History]:
+            run, means, records = one_epoch(recipe, run, keys, numbers, data)
+            record = selection.measure(recipe, run.train, numbers, means, held_out)
+            return selection.decide(recipe, run, record), record if every == "epoch" else records
+
+        state = selection.begin(recipe, init_state(recipe, keys, numbers, data.x[:1]))
+        state, history = jax.lax.scan(body, state, length=whole)
+        if every == "step":
+            history = jax.tree.map(jnp.ravel, history)
+        if rest:
+            last, records, _ = epoch(recipe, state.train, keys, numbers, data, state.epoch, rest)
+            state = state._replace(train=last)
+            if every == "step":
+                history = jax.tree.map(lambda a, b: jnp.append(a, b), history, records)
+        return state, history
+
+    return run
+
+
+def one_epoch(
+    recipe: Recipe,
+    run: Run,
+    keys: Keys,
+    hyper: Hyper,
+    data: Batch,
+    differentiable: bool = True,
+) -> tuple[Run, History, History]:
+    """One epoch of a run that may have stopped or diverged: then nothing changes.
+
+    Args:
+        recipe: the static half of the run.
+        run: the run before.
+        keys: the run's stream keys.
+        hyper: the run's numbers.
+        data: the training part.
+        differentiable: check the whole state in every step. Otherwise the epoch first runs
+            without, and again from its beginning with the check if its end is not finite: the
+            same results, a third faster for small networks, but reverse-mode differentiation
+            cannot pass through the loop.
+
+    Returns:
+        The run after; the means of the epoch by name, NaN if the run was not active throughout;
+        the record of every step.
+    """
+
+    def attempt(check: bool | jax.Array) -> tuple[TrainState, History, jax.Array]:
+        return epoch(recipe, run.train, keys, hyper, data, run.epoch, check=check)
+
+    state, records, sizes = attempt(True) if differentiable else _retried(attempt)
+    if recipe.patience is not None:
+        state = jax.tree.map(lambda new, old: jnp.where(run.stopped, old, new), state, run.train)
+    completed = run.active & (state.fault == Fault.NONE)
+    total = jnp.sum(sizes)
+    means = {
+        name: jnp.where(completed, jnp.sum(values * sizes) / total, jnp.nan)
+        for name, values in records.items()
+    }
+    run = run._replace(train=state, epoch=run.epoch + completed.astype(jnp.int32))
+    return run, means, records
+
+
+def _retried(attempt: Callable[[jax.Array], Any]) -> Any:
+    """``attempt(False)``; and, if the state it ends in is not finite, ``attempt(True)`` instead.
+
+    One loop around one body, so that both attempts are the same compiled code: every step that
+    the first got right comes out of the second with the same bits.
+    """
+    blank = jax.tree.map(
+        lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(attempt, jnp.bool_(False))
+    )
+
+    def unfinished(carry: tuple[jax.Array, Any]) -> jax.Array:
+        tries, result = carry
+        return (tries == 0) | ((tries == 1) & ~finite(result[0]))
+
+    def again(carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        tries, _ = carry
+        return tries + 1, attempt(tries == 1)
+
+    return jax.lax.while_loop(unfinished, again, (jnp.int32(0), blank))[1]
+
+
+def _length(epochs: int | None, steps: int | None, per_epoch: int) -> tuple[int, int]:
+    """Whole epochs, and the steps of a last incomplete one."""
+    if (epochs is None) == (steps is None):
+        raise ValueError(f"epochs, steps: expected one of them, got {epochs!r} and {steps!r}.")
+    name, value = ("epochs", epochs) if steps is None else ("steps", steps)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}.")
+    if value < 1:
+        raise ValueError(f"{name}: expected at least 1, got {value}.")
+    return (value, 0) if steps is None else divmod(value, per_epoch)
+
+
+def _complete(recipe: Recipe, hyper: Hyper, known: tuple[str, ...]) -> dict[str, jax.Array]:
+    for name in hyper:
+        if name not in known:
+            raise unknown_name("hyper", name, known)
+    numbers = {**recipe.defaults, **hyper}
+    return {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}

@@ -1,0 +1,161 @@
+"""Everything about a training run that is not a number: what is compiled once."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+
+from jaxnets import losses, optim
+from jaxnets import metrics as metric_table
+from jaxnets.errors import lookup
+from jaxnets.metrics import Metric
+from jaxnets.network import Network, as_network
+
+Hyper = Mapping[str, Any]
+"""A run's numbers by name, Python floats or traced scalars: ``{"learning_rate": 1e-3, ...}``."""
+
+GENERAL: dict[str, float] = {"l1": 0.0, "l2": 0.0, "noise_sigma": 0.0, "init_gain": 1.0}
+"""Hyperparameters that every run understands, with the value at which they do nothing. Each is
+part of the program only if it is given."""
+
+Augment = Callable[[jax.Array, Any], Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The static half of a run. Two members with equal recipes share one compiled program.
+
+    Attributes:
+        network: the pure pair.
+        loss: ``(outputs, batch, **hyper) -> (batch,)``.
+        optimizer: hyperparameters to an Optax transformation.
+        batch_size: examples per step; the last batch of an epoch holds what is left over, and is
+            a batch of that true size, so that batch statistics see no padding. A size that covers
+            the whole training part is full-batch training, without shuffling.
+        metrics: names and functions, measured beside the loss; per example, like losses.
+        shuffle: a new order in every epoch, or the order of the data in all of them.
+        augment: ``(key, x) -> x``, applied to the inputs of every training step.
+        keep: the weights of the end or those that were best on ``monitor``.
+        monitor: the record that selects the best weights, such as ``"valid_loss"``.
+        patience: stop after so many epochs without a better ``monitor``; ``None``: never.
+        unroll: steps per iteration of the compiled loop; changes speed and compile time, and
+            the last bits.
+    """
+
+    network: Network
+    loss: losses.Loss
+    optimizer: optim.Optimizer
+    batch_size: int
+    metrics: tuple[tuple[str, Metric], ...] = ()
+    shuffle: bool = True
+    augment: Augment | None = None
+    keep: Literal["last", "best"] = "last"
+    monitor: str = "valid_loss"
+    patience: int | None = None
+    unroll: int = 1
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """The numbers of the optimizer and of the loss, which every run must have."""
+        return {**dict(self.optimizer.defaults), **losses.hyperparameters(self.loss)}
+
+    @property
+    def record_names(self) -> tuple[str, ...]:
+        """What is measured on each part of the data: ``("loss", "accuracy")``, say."""
+        return ("loss", *(name for name, _ in self.metrics))
+
+    @property
+    def maximized(self) -> bool:
+        """Whether a larger ``monitor`` is a better one."""
+        return "accuracy" in self.monitor
+
+
+def make_recipe(
+    network: object,
+    *,
+    loss: str | losses.Loss,
+    optimizer: object = "adam",
+    batch_size: int = 32,
+    metrics: Iterable[str] | Mapping[str, Metric] | None = None,
+    shuffle: bool = True,
+    augment: Augment | None = None,
+    keep: Literal["last", "best"] = "last",
+    monitor: str = "valid_loss",
+    patience: int | None = None,
+    unroll: int = 1,
+) -> Recipe:
+    """A `Recipe` from what a user writes: names, modules, functions.
+
+    Args:
+        network: a Linen module, a `Network`, or a pair ``(init, apply)``.
+        loss: a name of `jaxnets.losses.LOSSES` or a function.
+        optimizer: a name, a `jaxnets.optim.Optimizer`, an ``optax.GradientTransformation`` or a
+            function of named numbers that returns one.
+        batch_size: positive.
+        metrics: names of `jaxnets.metrics.METRICS`, or functions by name; ``None`` measures what
+            goes with the loss (accuracy with cross-entropy).
+        shuffle, augment, keep, monitor, patience, unroll: see `Recipe`.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        ValueError: an unknown name, a number out of range.
+        TypeError: an argument of the wrong kind.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> recipe = make_recipe(jn.nn.MLP([8], outputs=3), loss="softmax_cross_entropy")
+        >>> recipe.record_names
+        ('loss', 'accuracy')
+    """
+    loss_function = losses.get(loss)
+    transform = optim.as_optimizer(optimizer)
+    _check_positive_integer("batch_size", batch_size)
+    _check_positive_integer("unroll", unroll)
+    if patience is not None:
+        _check_positive_integer("patience", patience)
+    if keep not in ("last", "best"):
+        raise ValueError(f"keep: expected 'last' or 'best', got {keep!r}.")
+    if augment is not None and not callable(augment):
+        raise TypeError(f"augment: expected a function (key, x) -> x, got {augment!r}.")
+    recipe = Recipe(
+        network=as_network(network),
+        loss=loss_function,
+        optimizer=transform,
+        batch_size=int(batch_size),
+        metrics=_metrics(metrics, loss_function),
+        shuffle=bool(shuffle),
+        augment=augment,
+        keep=keep,
+        monitor=monitor,
+        patience=patience,
+        unroll=int(unroll),
+    )
+    lookup("monitor", monitor, {f"{part}_{name}": 0 for name in recipe.record_names for part in ("valid", "train")})
+    clash = set(dict(transform.defaults)) & set(losses.hyperparameters(loss_function))
+    if clash:
+        raise ValueError(
+            f"loss and optimizer: both have a hyperparameter {sorted(clash)[0]!r}; rename one."
+        )
+    return recipe
+
+
+def _metrics(
+    given: Iterable[str] | Mapping[str, Metric] | None, loss: losses.Loss
+) -> tuple[tuple[str, Metric], ...]:
+    if given is None:
+        return tuple(metric_table.defaults(loss).items())
+    if isinstance(given, str):
+        given = [given]
+    if isinstance(given, Mapping):
+        return tuple((name, metric_table.get(function)) for name, function in given.items())
+    return tuple((name, metric_table.get(name)) for name in given)
+
+
+def _check_positive_integer(argument: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{argument}: expected an integer, got {type(value).__name__} {value!r}.")
+    if value < 1:
+        raise ValueError(f"{argument}: expected at least 1, got {value}.")

@@ -1,0 +1,111 @@
+"""What one network carries from step to step, and how it begins."""
+
+import enum
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnets import penalties
+from jaxnets.network import HYPER, Collections, Params
+from jaxnets.rng import Keys, Stream
+from jaxnets.train.recipe import GENERAL, Hyper, Recipe
+
+
+class Fault(enum.IntEnum):
+    """The first quantity that was not finite when a run diverged."""
+
+    NONE = 0
+    LOSS = 1
+    GRADIENT = 2
+    UPDATE = 3  # loss and gradient were finite; what the optimizer made of them was not
+
+
+class TrainState(NamedTuple):
+    """Everything that a run carries along, and so everything that a checkpoint must hold. No keys:
+    those are functions of ``step``.
+
+    Attributes:
+        params: the parameters.
+        collections: the network's other collections (BatchNorm statistics, its own numbers).
+        opt_state: Optax's state.
+        step: int32 scalar, steps taken; it no longer counts once the run has diverged, so that a
+            diverged run's ``step`` is the number of the step that failed.
+        fault: int32 scalar, a `Fault`.
+    """
+
+    params: Params
+    collections: Collections
+    opt_state: Any
+    step: jax.Array
+    fault: jax.Array
+
+
+def init_state(recipe: Recipe, keys: Keys, hyper: Hyper, x: Any) -> TrainState:
+    """The state before the first step.
+
+    Args:
+        recipe: the static half of the run.
+        keys: the run's key of every stream; only `Stream.INIT` is used.
+        hyper: the run's numbers. ``init_gain`` multiplies the initial kernels; names that the
+            network declares in its collection ``"hyper"`` replace the numbers it was built with.
+        x: inputs of the shape and dtype of a batch; the values are not used.
+
+    Returns:
+        The initial state.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxnets as jn
+        >>> recipe = jn.train.make_recipe(jn.nn.MLP([8], outputs=3), loss="softmax_cross_entropy")
+        >>> keys = jn.rng.member_keys(jax.random.key(0))
+        >>> int(init_state(recipe, keys, recipe.defaults, jnp.ones((1, 5))).step)
+        0
+    """
+    params, collections = recipe.network.init(keys[Stream.INIT], x)
+    if "init_gain" in hyper:
+        params = jax.tree.map(
+            lambda is_kernel, leaf: leaf * hyper["init_gain"] if is_kernel else leaf,
+            penalties.kernel_mask(params),
+            params,
+        )
+    if HYPER in collections:
+        collections = {**collections, HYPER: _overwritten(collections[HYPER], hyper)}
+    return TrainState(
+        params=params,
+        collections=collections,
+        opt_state=optimizer_of(recipe, hyper).init(params),
+        step=jnp.zeros((), jnp.int32),
+        fault=jnp.zeros((), jnp.int32),
+    )
+
+
+def optimizer_of(recipe: Recipe, hyper: Hyper) -> Any:
+    """The run's own Optax transformation, built from its numbers, inside whatever maps over runs:
+    clipping and every norm see one member alone.
+    """
+    return recipe.optimizer(**{name: hyper[name] for name in dict(recipe.optimizer.defaults)})
+
+
+def network_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
+    """The names that the network declares in its collection ``"hyper"``; nothing is computed."""
+    _, collections = jax.eval_shape(recipe.network.init, jax.random.key(0), x)
+    leaves = jax.tree_util.tree_leaves_with_path(collections.get(HYPER, {}))
+    return tuple(sorted({_name(path) for path, _ in leaves}))
+
+
+def known_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
+    """Every name that a run of this recipe understands."""
+    return (*recipe.defaults, *GENERAL, *network_hyperparameters(recipe, x))
+
+
+def _overwritten(collection: Any, hyper: Hyper) -> Any:
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: jnp.asarray(hyper[_name(path)], leaf.dtype)
+        if _name(path) in hyper
+        else leaf,
+        collection,
+    )
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return str(getattr(path[-1], "key", path[-1]))

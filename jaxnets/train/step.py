@@ -1,0 +1,145 @@
+"""One update of one network, pure and not jitted."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxnets import losses, penalties
+from jaxnets.data import Batch
+from jaxnets.rng import Keys, Stream
+from jaxnets.train.recipe import Hyper, Recipe
+from jaxnets.train.state import Fault, TrainState, optimizer_of
+
+
+def step(
+    recipe: Recipe,
+    state: TrainState,
+    batch: Batch,
+    keys: Keys,
+    hyper: Hyper,
+    check: bool | jax.Array = True,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """One step of the optimizer, refused if it would not be finite.
+
+    A step whose loss, gradient or result holds a NaN or an infinity changes nothing but
+    ``state.fault``; so does every later step of that run. The last finite state is kept.
+
+    Args:
+        recipe: the static half of the run.
+        state: the state before.
+        batch: the examples; exactly these, whatever their number.
+        keys: the run's stream keys; those of this step are folded from them by ``state.step``.
+        hyper: the run's numbers.
+        check: look at the whole new state, which costs up to a third of a small network's step.
+            Without it only the loss is looked at, which finds what went wrong one step too late:
+            a caller who passes ``False`` checks the state later and comes back if it must (see
+            `jaxnets.train.loop.one_epoch`).
+
+    Returns:
+        The state after, and the means over the batch of the loss (without penalties) and of every
+        metric, from the outputs that the step itself computed: with dropout, before the update.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, jaxnets as jn
+        >>> recipe = jn.train.make_recipe(
+        ...     jn.nn.MLP([8], outputs=3), loss="softmax_cross_entropy", optimizer="sgd"
+        ... )
+        >>> keys, hyper = jn.rng.member_keys(jax.random.key(0)), recipe.defaults
+        >>> batch = jn.data.Batch(jnp.ones((4, 5)), jnp.array([0, 1, 2, 0]))
+        >>> state = jn.train.init_state(recipe, keys, hyper, batch.x)
+        >>> state, record = step(recipe, state, batch, keys, hyper)
+        >>> int(state.step), sorted(record)
+        (1, ['accuracy', 'loss'])
+    """
+    at = {stream: jax.random.fold_in(keys[stream], state.step) for stream in _PER_STEP}
+    x = batch.x
+    if recipe.augment is not None:
+        x = recipe.augment(at[Stream.AUGMENT], x)
+    if "noise_sigma" in hyper:  # the targets stay clean: a denoising autoencoder needs no more
+        x = x + hyper["noise_sigma"] * jax.random.normal(at[Stream.NOISE], x.shape, x.dtype)
+
+    def objective(params: Any) -> tuple[jax.Array, Any]:
+        outputs, collections = recipe.network.apply(
+            params, state.collections, x, key=at[Stream.DROPOUT], train=True
+        )
+        loss = jnp.mean(recipe.loss(outputs, batch, **loss_numbers(recipe, hyper)))
+        return loss + _penalty(params, hyper), (loss, outputs, collections)
+
+    (total, (loss, outputs, collections)), gradient = jax.value_and_grad(objective, has_aux=True)(
+        state.params
+    )
+    updates, opt_state = optimizer_of(recipe, hyper).update(gradient, state.opt_state, state.params)
+    new = TrainState(
+        params=optax.apply_updates(state.params, updates),
+        collections=collections,
+        opt_state=opt_state,
+        step=state.step + 1,
+        fault=state.fault,
+    )
+    record = {"loss": loss} | {
+        name: jnp.mean(metric(outputs, batch)) for name, metric in recipe.metrics
+    }
+    return _refuse_if_not_finite(state, new, total, gradient, check), record
+
+
+_PER_STEP = (Stream.DROPOUT, Stream.AUGMENT, Stream.NOISE)
+
+
+def loss_numbers(recipe: Recipe, hyper: Hyper) -> dict[str, Any]:
+    """The loss's own share of the run's numbers."""
+    return {name: hyper[name] for name in losses.hyperparameters(recipe.loss)}
+
+
+def _penalty(params: Any, hyper: Hyper) -> jax.Array | float:
+    numbers = {name: hyper[name] for name in ("l1", "l2") if name in hyper}
+    return penalties.penalty(params, **numbers) if numbers else 0.0
+
+
+def _refuse_if_not_finite(
+    old: TrainState, new: TrainState, loss: jax.Array, gradient: Any, check: bool | jax.Array
+) -> TrainState:
+    healthy = old.fault == Fault.NONE
+    if check is not True:  # for one run this is a real branch, and costs nothing when not taken
+        sound = jax.lax.cond(check, finite, lambda state: jnp.bool_(True), new)
+    else:
+        sound = finite(new)
+    accepted = healthy & jnp.isfinite(loss) & sound
+    kept = jax.tree.map(lambda a, b: jnp.where(accepted, a, b), new, old)
+    # The gradient is looked at only when something is wrong: for one run this is a real branch.
+    fault = jax.lax.cond(
+        accepted | ~healthy,
+        lambda loss, gradient: old.fault,
+        _first_fault,
+        *jax.lax.stop_gradient((loss, gradient)),
+    )
+    return kept._replace(fault=fault)
+
+
+def _first_fault(loss: jax.Array, gradient: Any) -> jax.Array:
+    return jnp.where(
+        ~jnp.isfinite(loss),
+        jnp.int32(Fault.LOSS),
+        jnp.where(~finite(gradient), jnp.int32(Fault.GRADIENT), jnp.int32(Fault.UPDATE)),
+    )
+
+
+def finite(tree: Any) -> jax.Array:
+    """Whether every float in the tree is finite: a bool scalar."""
+    tree = jax.lax.stop_gradient(tree)
+    checks = [
+        _finite(leaf)
+        for leaf in jax.tree.leaves(tree)
+        if jnp.issubdtype(leaf.dtype, jnp.inexact) and leaf.size
+    ]
+    return jnp.all(jnp.stack(checks)) if checks else jnp.bool_(True)
+
+
+def _finite(leaf: jax.Array) -> jax.Array:
+    if leaf.dtype != jnp.float32:
+        return jnp.all(jnp.isfinite(leaf))
+    # The largest exponent as an integer: a maximum of integers is vectorised, a conjunction of
+    # floating-point tests is not, and this runs over the whole state in every step.
+    bits = jax.lax.bitcast_convert_type(leaf, jnp.int32) & 0x7FFFFFFF
+    return jnp.max(bits) < 0x7F800000

@@ -1,0 +1,1 @@
+"""The tests mirror the package; ``tests.cases`` is the table that the contracts run over."""

@@ -1,0 +1,144 @@
+"""Convolution and pooling against NumPy loops in float64, and both methods against each other."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from jaxnets.nn import Conv, ConvNet, avg_pool, convolve, max_pool
+from jaxnets.nn.windows import padding_pairs
+
+
+def windows(x, window, strides, pairs, dilation, fill=0.0):
+    """All windows of a padded array by loops: (batch, *out, *window, channels)."""
+    x = np.pad(np.asarray(x, np.float64), ((0, 0), *pairs, (0, 0)), constant_values=fill)
+    size = [
+        (n - (w - 1) * d - 1) // s + 1
+        for n, w, s, d in zip(x.shape[1:-1], window, strides, dilation, strict=True)
+    ]
+    out = np.empty((len(x), *size, *window, x.shape[-1]))
+    for i in itertools.product(*map(range, size)):
+        for k in itertools.product(*map(range, window)):
+            at = tuple(a * s + b * d for a, s, b, d in zip(i, strides, k, dilation, strict=True))
+            out[(slice(None), *i, *k)] = x[(slice(None), *at)]
+    return out
+
+
+def naive(x, kernel, strides, pairs, dilation):
+    seen = windows(x, kernel.shape[:-2], strides, pairs, dilation)
+    rank = kernel.ndim - 2
+    axes = tuple(range(rank + 1, 2 * rank + 2))
+    return np.tensordot(seen, np.asarray(kernel, np.float64), (axes, tuple(range(rank + 1))))
+
+
+# Spatial shape, kernel, strides, padding, dilation.
+GEOMETRIES = [
+    ((9,), (3,), (1,), "SAME", (1,)),
+    ((10,), (5,), (2,), 1, (1,)),
+    ((11,), (3,), (3,), "VALID", (2,)),
+    ((8,), (3,), (2,), "SAME", (2,)),
+    ((6, 7), (3, 3), (1, 1), "SAME", (1, 1)),
+    ((8, 6), (3, 2), (2, 1), "SAME", (1, 1)),
+    ((7, 8), (3, 3), (2, 2), 1, (1, 1)),
+    ((9, 8), (2, 3), (1, 2), ((0, 2), 1), (2, 1)),
+    ((9, 9), (3, 3), (2, 3), "VALID", (2, 2)),
+    ((5, 5), (1, 1), (2, 2), "VALID", (1, 1)),
+]
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+def test_both_methods_and_their_gradients(geometry):
+    space, window, strides, padding, dilation = geometry
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, *space, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.standard_normal((*window, 3, 4)), jnp.float32)
+    pairs = padding_pairs(padding, space, window, strides, dilation)
+    expected = naive(x, kernel, strides, pairs, dilation)
+    weights = jnp.asarray(rng.standard_normal(expected.shape), jnp.float32)
+    results = {}
+    for method in ("lax", "patches"):
+
+        @jax.jit
+        def both(x, kernel, method=method):
+            y, pull = jax.vjp(
+                lambda x, k: convolve(
+                    x, k, strides=strides, padding=padding, dilation=dilation, method=method
+                ),
+                x,
+                kernel,
+            )
+            return y, pull(weights)
+
+        y, _ = results[method] = both(x, kernel)
+        np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    for a, b in zip(results["lax"][1], results["patches"][1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-5)
+    # The kernel's gradient again, from the loops: the patches weighted with the cotangent.
+    seen = windows(x, window, strides, pairs, dilation)
+    rank = len(space)
+    axes = tuple(range(rank + 1))
+    kernel_gradient = np.tensordot(seen, np.asarray(weights, np.float64), (axes, axes))
+    np.testing.assert_allclose(results["patches"][1][1], kernel_gradient, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("padding", ["SAME", "VALID", 1])
+def test_layout_is_linens(strides, padding):
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 7, 6, 3)), jnp.float32)
+    theirs = nn.Conv(4, (3, 3), strides, padding)
+    variables = theirs.init(jax.random.key(0), x)
+    ours = Conv(4, 3, strides, padding, method="patches")
+    np.testing.assert_allclose(
+        ours.apply(variables, x), theirs.apply(variables, x), rtol=1e-5, atol=1e-5
+    )
+    own = ours.init(jax.random.key(0), x)
+    jax.tree.map(np.testing.assert_array_equal, own, variables)
+
+
+POOLS = [((2, 2), None, "VALID"), ((3, 2), None, "VALID"), ((3, 3), (2, 2), 1), ((2, 2), 1, "SAME")]
+
+
+@pytest.mark.parametrize("pooling", POOLS, ids=str)
+def test_pooling(pooling):
+    window, strides, padding = pooling
+    x = np.random.default_rng(0).standard_normal((2, 7, 8, 3)).astype(np.float32)
+    step = window if strides is None else (strides,) * 2 if isinstance(strides, int) else strides
+    pairs = padding_pairs(padding, (7, 8), window, step, (1, 1))
+    largest = windows(x, window, step, pairs, (1, 1), -np.inf).max((3, 4))
+    mean = windows(x, window, step, pairs, (1, 1)).mean((3, 4))
+    np.testing.assert_array_equal(max_pool(jnp.asarray(x), window, strides, padding), largest)
+    np.testing.assert_allclose(
+        avg_pool(jnp.asarray(x), window, strides, padding), mean, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_max_pools_gradient_is_linens():
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 8, 8, 3)), jnp.float32)
+    ours = jax.grad(lambda x: (max_pool(x) ** 2).sum())(x)
+    theirs = jax.grad(lambda x: (nn.max_pool(x, (2, 2), (2, 2)) ** 2).sum())(x)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_signals_without_channels():
+    net = ConvNet([4], 2)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((3, 10)), jnp.float32)
+    params = net.init(jax.random.key(0), x)
+    np.testing.assert_array_equal(net.apply(params, x), net.apply(params, x[..., None]))
+
+
+def test_what_bad_input_gets():
+    with pytest.raises(ValueError, match="strides: expected one entry for all or one for each"):
+        ConvNet([4, 4], 2, strides=[1, 2, 1])
+    with pytest.raises(ValueError, match="method: unknown name 'fft'"):
+        Conv(4, method="fft")
+    with pytest.raises(ValueError, match="padding: unknown name 'same_'"):
+        Conv(4, padding="same_")
+    with pytest.raises(ValueError, match=r"kernel_size\[0\]: expected an integer of at least 1"):
+        Conv(4, (0, 3))
+    with pytest.raises(ValueError, match="does not fit into the padded spatial shape"):
+        ConvNet([4], 2, kernel_size=9, padding="VALID").init(jax.random.key(0), jnp.ones((1, 5)))
+    with pytest.raises(ValueError, match=r"x: expected \(batch, length\)"):
+        ConvNet([4], 2).init(jax.random.key(0), jnp.ones(5))
