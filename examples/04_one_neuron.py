@@ -73,14 +73,14 @@ levels = [0.05, 0.2, 0.5, 1, 2, 4, 8, 16, 32, 64, 128]
 shade = left.contourf(ws, bs, surface, levels, cmap="Blues", norm="log", extend="max")
 left.contour(ws, bs, surface, levels, colors="white", linewidths=0.5)
 left.plot(path[:, 0], path[:, 1], "o-", color="#D55E00", ms=3, lw=1.2)
-for number in range(4):
-    left.annotate(f"{number}", path[number, :2], (5, 5), textcoords="offset points", weight="bold")
+for number, place in enumerate([(4, -10), (6, -3), (-11, -3), (6, 0)]):
+    left.annotate(f"{number}", path[number, :2], place, textcoords="offset points", weight="bold")
 left.plot(slope, intercept, "*", color="white", ms=14, mec="black")
 left.set(xlabel="w", ylabel="b", title="Loss and path (star: minimum)")
 figure.colorbar(shade, ax=left, label="sum of squared errors", ticks=levels, format="%g")
 
 line = jnp.linspace(0, 3.4, 2)
-for number, color in ((0, "#999999"), (1, "#56B4E9"), (3, "#E69F00"), (30, "#D55E00")):
+for number, color in ((0, "#999999"), (1, "#56B4E9"), (3, "#009E73"), (30, "#D55E00")):
     right.plot(line, path[number, 0] * line + path[number, 1], color=color, label=f"{number}")
 right.plot(line, slope * line + intercept, "k:", label="least squares")
 right.plot(size, survival, "o", color="black", ms=7)

@@ -1,22 +1,31 @@
 """The command line. JAX is loaded only when something is to be trained."""
 
+import logging
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 import jaxnets
 from jaxnets.study.question import DepthWidth
 
+if TYPE_CHECKING:
+    from jaxnets.study.depth_width import Study
+
 USER_ERROR, INTERRUPTED = 2, 130
 
 
 class UserError(Exception):
     """What the user can put right: one line, no traceback."""
+
+
+class Interrupted(Exception):
+    """Stopped by the user; the text says how to go on."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +35,9 @@ class DepthWidthCommand:
     The same command on the same folder continues an interrupted study, and reads a finished one.
 
     Attributes:
-        question: The question.
+        question: What is asked.
         out: Folder for the results.
-        devices: Devices to use: CPU cores, or GPUs. All of them if not given.
+        devices: How many devices to use, CPU cores or GPUs; all of them if not given.
         dry_run: Print what would be trained, and stop.
         quiet: Print nothing but errors.
     """
@@ -44,17 +53,133 @@ class DepthWidthCommand:
 
         Raises:
             UserError: something that the user can put right.
-            KeyboardInterrupt: stopped; what is finished is in the folder.
+            Interrupted: stopped; what is finished is in the folder.
         """
         from rich.console import Console
 
-        console = Console(quiet=self.quiet, highlight=False, soft_wrap=False)
+        console = Console(quiet=self.quiet, highlight=False)
+        from jaxnets.study.tables import plan_table
+
+        def tell(item: Any) -> None:
+            # A path is not to be broken over two lines.
+            console.print(item, soft_wrap=isinstance(item, str))
+
+        # What can go wrong by the user's doing goes wrong here, before training: a ValueError
+        # from further on is a fault of the program and keeps its traceback.
         try:
             study = self._prepare()
             if self.dry_run:
-                console.print(study.plan.table())
+                console.print(plan_table(study.plan, study.shapes))
                 return
-            study.plan  # noqa: B018
+            session = study.open(self.out)
         except (ValueError, TypeError, OSError, ImportError) as error:
             raise UserError(_one_line(error)) from error
-        self._run(study, console)
+        try:
+            report = session.run(progress=False if self.quiet else None, tell=tell)
+        except OSError as error:
+            raise UserError(_one_line(error)) from error
+        except KeyboardInterrupt:
+            done, total = len(session.found), len(study.shapes)
+            raise Interrupted(
+                f"stopped; {done} of {total} depths are in {self.out}, "
+                "the same command goes on from there."
+            ) from None
+        console.print(report.table())
+        for sentence in report.sentences():
+            console.print(sentence)
+        tell(f"Figure, tables, histories and weights are in {self.out}.")
+
+    def _prepare(self) -> "Study":
+        import jax
+
+        if self.devices is not None and self.devices < 1:
+            raise ValueError(f"devices: expected at least 1, got {self.devices}.")
+        count = jaxnets.use_all_cores(self.devices)
+        if self.devices is not None and self.devices > count:
+            raise ValueError(
+                f"devices: expected at most the {count} there are, got {self.devices}."
+            )
+        from jaxnets.study.depth_width import prepare
+
+        return prepare(self.question, devices=jax.local_devices()[: self.devices])
+
+
+DESCRIPTION = """Train a whole population of neural networks as one pure function of one key.
+
+"jaxnets --version" prints the version, "jaxnets COMMAND --help" the options of a command."""
+
+COMMANDS: dict[str, Any] = {"depth-width": DepthWidthCommand}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: what follows the program's name; ``None``: those of this process.
+
+    Returns:
+        The exit status: 0, 2 for what the user can put right, 130 for Ctrl-C.
+
+    Raises:
+        SystemExit: help was asked for, or the options do not parse (status 2).
+
+    Example:
+        >>> main(["--version"])
+        jaxnets ...
+        0
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given in (["--version"], ["-V"]):
+        print(f"jaxnets {jaxnets.__version__}")
+        return 0
+    try:
+        command = _parse(given)
+        _keep_libraries_quiet()
+        command()
+    except UserError as error:
+        return _fail(str(error), USER_ERROR)
+    except Interrupted as error:
+        return _fail(str(error), INTERRUPTED)
+    except KeyboardInterrupt:
+        return _fail("stopped before training; nothing was lost.", INTERRUPTED)
+    return 0
+
+
+def _parse(given: Sequence[str]) -> Callable[[], None]:
+    try:
+        # A question's numbers are checked as it is made, that is, while parsing.
+        return tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            args=given,
+            prog="jaxnets",
+            description=DESCRIPTION,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except (ValueError, TypeError) as error:
+        raise UserError(_one_line(error)) from error
+
+
+def _keep_libraries_quiet() -> None:
+    """What libraries remark about themselves is not for a person who runs a study."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"jaxnets: {message}", file=sys.stderr)
+    return status
+
+
+def _one_line(error: BaseException) -> str:
+    """The message on one line; a system error names its file."""
+    text = str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{error.filename}: " if error.filename else ""
+        text = f"{where}{error.strerror}"
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,10 +15,10 @@ def main() -> None:
     """Run what is named, print a table of each and keep the numbers."""
     quick = ("mnist1d", "learned-rate", "random-labels")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.references", description=__doc__)
-    parser.add_argument("experiment", nargs="*", default=quick,
-                        help=f"{', '.join(quick)} (the default, minutes) or double-descent")  # fmt: skip
-    parser.add_argument("--full", action="store_true",
-                        help="random-labels as published: up to an hour on two cores")  # fmt: skip
+    more = f"{', '.join(quick)} (the default, minutes) or double-descent"
+    parser.add_argument("experiment", nargs="*", default=quick, help=more)
+    full = "random-labels as published: up to an hour on two cores"
+    parser.add_argument("--full", action="store_true", help=full)
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the numbers go")
     arguments = parser.parse_args()
     experiments: dict[str, Callable[[], list[Line]]] = {

@@ -1,8 +1,8 @@
 """Double descent on clean labels: the test loss peaks where the network just fits its rows.
 
-Source: the case study of Greydanus and Kobak, arXiv:2011.14439, as REFERENCES.md of this project
-reports its numbers: 16,000 samples of which 4000 train; MLP 40-H-H-10, torch's default
-initialisation, SGD 0.01 with momentum 0.9, shuffled batches of 100, 500 epochs.
+Source: the case study of Greydanus and Kobak, arXiv:2011.14439: 16,000 samples of which 4000 train;
+MLP 40-H-H-10, torch's default initialisation, SGD 0.01 with momentum 0.9, shuffled batches of 100,
+500 epochs.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,14 @@ PUBLISHED = {
 }
 
 
-def sweep(widths: Sequence[int], *, epochs: int = 500, seeds: int = 1) -> np.ndarray:
+def sweep(
+    data: jn.data.Dataset, widths: Sequence[int], *, epochs: int = 500, seeds: int = 1
+) -> np.ndarray:
     """Train error, test loss and test error of every width.
 
     Returns:
         ``(widths, seeds, 3)``, errors in percent.
     """
-    data = jn.data.mnist1d(16_000, valid=None, test=12_000)
     networks = [
         jn.nn.MLP([w, w], outputs=10, kernel_init="torch_uniform", bias_init="torch_uniform")
         for w in widths
@@ -54,7 +55,8 @@ def sweep(widths: Sequence[int], *, epochs: int = 500, seeds: int = 1) -> np.nda
 
 def experiment(seeds: int = 1) -> list[Line]:
     """The seven widths of which numbers are published."""
-    found, lines = sweep(tuple(PUBLISHED), seeds=seeds), []
+    data = jn.data.mnist1d(16_000, valid=None, test=12_000)
+    found, lines = sweep(data, tuple(PUBLISHED), seeds=seeds), []
     for (width, (fit, loss, error)), values in zip(PUBLISHED.items(), found, strict=True):
         lines += [
             Line(f"H={width}: train error, %", f"{fit}", values[:, 0].tolist(),

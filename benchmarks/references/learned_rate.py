@@ -1,11 +1,11 @@
 """A learning rate that is learned: gradient descent on it, through 200 steps of gradient descent.
 
 Source: the case study on metalearning of Greydanus and Kobak, arXiv:2011.14439, with the settings
-of the authors' notebook: a tanh network 40-50-10 with torch's default initialisation, SGD on batches
-of 50 in the order of the file; the outer loop descends on the mean of the 200 losses.
+of the authors' notebook: a tanh network 40-50-10 with torch's default initialisation, SGD on
+batches of 50 in the order of the file; the outer loop descends on the mean of the 200 losses.
 """
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ MLP = jn.nn.MLP([50], outputs=10, activation="tanh", kernel_init="torch_uniform"
                 bias_init="torch_uniform")  # fmt: skip
 
 
+@cache
 def torch_start(seed: int = 0) -> jn.Network:
     """The same network with the very weights from which the published run started."""
     import torch

@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxnets.nn.initializers import symmetric_uniform
 
 import jaxnets as jn
 from benchmarks.references.record import Line
+from jaxnets.nn.initializers import symmetric_uniform
 
 TORCH = {"kernel_init": "torch_uniform", "bias_init": "torch_uniform"}
 

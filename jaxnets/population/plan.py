@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxnets.population.spec import Group, Spec, one_step
+from jaxnets.population.spec import Group, Spec, StepShape, step_cost
 from jaxnets.train import steps_per_epoch
 
 CHUNK_STEPS = 2000
@@ -178,12 +178,7 @@ def _program(
     spec: Spec, group: Group, lanes: int | None, devices: tuple[jax.Device, ...]
 ) -> Program:
     recipe = group.recipe
-    with jax.default_matmul_precision(spec.precision):
-        function, *shapes = one_step(group, spec.data)
-        lowered = jax.jit(function).lower(*shapes)
-    state, _ = lowered.out_info
-    analysis = lowered.cost_analysis() or {}
-    flops = float(analysis.get("flops", 0.0))
+    state, flops = step_cost(StepShape.of(group, spec.data, spec.precision))
     kept = state.params, state.collections
     copies = 2 if recipe.keep == "best" or recipe.patience is not None else 1
     state_bytes = _bytes(state.opt_state) + copies * _bytes(kept)

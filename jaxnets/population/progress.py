@@ -10,7 +10,6 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
@@ -20,35 +19,37 @@ from jaxnets.population.plan import Plan, Program
 
 
 class _Rate(ProgressColumn):
-    """Model-steps per second so far, compilation left out by `rich`'s own window."""
+    """Model-steps per second over the last seconds; at the end, over everything."""
 
     def render(self, task: Task) -> Text:
+        if not task.completed:
+            return Text("compiling")
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} model-steps/s" if speed else "compiling")
+        return Text(f"{speed:,.0f} model-steps/s" if speed else "training")
 
 
 class Progress:
-    """Counts member-steps; one line: members done, epoch, rate, time left."""
+    """Counts member-steps; one line of 80 columns: members, their epochs, rate, time left."""
 
     def __init__(self, plan: Plan, console: Console) -> None:
         self._plan = plan
         self._bar = RichProgress(
             TextColumn("{task.fields[done]}/{task.fields[members]} members"),
             BarColumn(bar_width=None),
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            TextColumn("{task.fields[epoch]:,}/{task.fields[epochs]:,} epochs"),
             _Rate(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=console,
             expand=True,
             speed_estimate_period=10,
         )
         self._done = 0
+        self._epochs = 0
         self._piece_epochs = 0
+        members = len(plan.spec.members)
         self._task = self._bar.add_task(
-            "train", total=plan.steps, done=0, members=len(plan.spec.members), epoch=0,
-            epochs=plan.spec.epochs,
+            "train", total=plan.steps, done=0, members=members, epoch=0,
+            epochs=members * plan.spec.epochs,
         )  # fmt: skip
 
     def start(self) -> None:
@@ -61,18 +62,23 @@ class Progress:
 
     def advance(self, program: Program, members: int, epochs: int, reached: int) -> None:
         """``members`` members have run ``epochs`` more epochs, up to epoch ``reached``."""
-        self._piece_epochs += epochs
-        self._bar.update(
-            self._task, advance=members * epochs * program.steps_per_epoch, epoch=reached
-        )
+        self._piece_epochs = reached
+        self._advance(program, members * epochs)
 
     def finish_piece(self, program: Program, members: int) -> None:
         """``members`` members are done, all epochs or not."""
         missing = self._plan.spec.epochs - self._piece_epochs
         self._piece_epochs = 0
         self._done += members
+        self._advance(program, members * missing)
+
+    def _advance(self, program: Program, epochs: int) -> None:
+        self._epochs += epochs
         self._bar.update(
-            self._task, advance=members * missing * program.steps_per_epoch, done=self._done
+            self._task,
+            advance=epochs * program.steps_per_epoch,
+            epoch=self._epochs,
+            done=self._done,
         )
 
 

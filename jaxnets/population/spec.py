@@ -1,9 +1,10 @@
 """A whole population written down: members, data, and what they have in common; all of it checked."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from jaxnets.data import Batch, Dataset
 from jaxnets.errors import unknown_name
 from jaxnets.hyper import check_number
 from jaxnets.population.members import Member, as_members
-from jaxnets.train import Recipe, init_state, make_recipe, step
+from jaxnets.train import Recipe, TrainState, init_state, make_recipe, step
 from jaxnets.train.recipe import GENERAL
 from jaxnets.train.state import known_hyperparameters
 
@@ -103,12 +104,12 @@ def make_spec(
     if data.valid is not None:
         recipe.setdefault("keep", "best")
     everyone = tuple(as_members(members))
-    groups = _group(data, everyone, recipe)
+    groups = _group(data, everyone, recipe, precision)
     return Spec(key, data, everyone, groups, epochs, history_every, precision)
 
 
 def _group(
-    data: Dataset, members: tuple[Member, ...], common: Mapping[str, Any]
+    data: Dataset, members: tuple[Member, ...], common: Mapping[str, Any], precision: str
 ) -> tuple[Group, ...]:
     recipes: dict[Any, Recipe] = {}
     known: dict[Any, tuple[str, ...]] = {}
@@ -139,7 +140,7 @@ def _group(
             seeds=np.array([members[row].stream_seeds for row in rows], np.uint32),
         )
         with _naming(rows[0], members[rows[0]]):
-            _check_step(group, data)
+            step_cost(StepShape.of(group, data, precision))
         groups.append(group)
     return tuple(groups)
 
@@ -201,23 +202,59 @@ def _check_numbers(recipe: Recipe, given: Mapping[str, float]) -> None:
             check_number(name, given[name])
 
 
-def _check_step(group: Group, data: Dataset) -> None:
-    """Trace one step on shapes alone: what does not fit is found before anything is compiled."""
-    jax.eval_shape(*one_step(group, data))
+@dataclass(frozen=True)
+class StepShape:
+    """What the shapes and the cost of one member's step depend on; equal ones are traced once.
+
+    Attributes:
+        recipe: the static half; compared by ``structure``.
+        structure: see `program_key`.
+        names: the numbers that are part of the program.
+        batch: shapes and dtypes of inputs and targets.
+        precision: of matrix products.
+    """
+
+    recipe: Recipe = field(compare=False)
+    structure: Any
+    names: tuple[str, ...]
+    batch: Batch
+    precision: str
+
+    @classmethod
+    def of(cls, group: Group, data: Dataset, precision: str) -> "StepShape":
+        """The step of one group."""
+        batch = _example(data, group.recipe.batch_size)
+        return cls(group.recipe, program_key(group.recipe), group.names, batch, precision)
 
 
-def one_step(group: Group, data: Dataset) -> tuple[Any, ...]:
-    """One step of one member as a function of everything it depends on, and shapes for all of it."""
-    batch = _example(data, group.recipe.batch_size)
+class StepCost(NamedTuple):
+    """What is known about a step before anything is compiled.
+
+    Attributes:
+        state: shapes of the training state of one member.
+        flops: floating-point operations of one step, as XLA counts them.
+    """
+
+    state: TrainState
+    flops: float
+
+
+@functools.lru_cache(maxsize=256)
+def step_cost(shape: StepShape) -> StepCost:
+    """Trace one step of one member: what does not fit together is found here."""
+    recipe = shape.recipe
 
     def function(key: jax.Array, numbers: dict[str, jax.Array], batch: Batch) -> Any:
         keys = rng.member_keys(key)
-        state = init_state(group.recipe, keys, numbers, batch.x[:1])
-        return step(group.recipe, state, batch, keys, numbers)
+        state = init_state(recipe, keys, numbers, batch.x[:1])
+        return step(recipe, state, batch, keys, numbers)
 
     key = jax.eval_shape(lambda: jax.random.key(0))
-    numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in group.names}
-    return function, key, numbers, batch
+    numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in shape.names}
+    with jax.default_matmul_precision(shape.precision):
+        lowered = jax.jit(function).lower(key, numbers, shape.batch)
+    state, _ = lowered.out_info
+    return StepCost(state, float((lowered.cost_analysis() or {}).get("flops", 0.0)))
 
 
 def _example(data: Dataset, size: int) -> Batch:

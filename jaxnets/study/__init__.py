@@ -8,7 +8,8 @@ statistics          means with bootstrap intervals, paired differences, epochs t
 question            the question, as numbers and names
 selection           the learning rate of each shape, chosen on validation
 depth_width         data, plan, training, continuing
-summarize, report   from trained members to tables and sentences
+summarize           from trained members to numbers
+report, tables      from numbers to tables and sentences
 figures             the figure
 folder, parts       what is on the disk, written at once or not at all
 environment         versions and devices

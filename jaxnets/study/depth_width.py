@@ -1,10 +1,7 @@
-"""Depth against width at equal size: from the question to a folder with the answer."""
+"""Depth against width at equal size: from the question to everything that decides the answer."""
 
-import json
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,21 +14,13 @@ from jaxnets.data import Dataset
 from jaxnets.errors import lookup
 from jaxnets.population.members import grid
 from jaxnets.population.plan import Plan, make_plan
-from jaxnets.population.progress import make_progress
-from jaxnets.population.results import GroupResult, Runs
-from jaxnets.population.run import execute
 from jaxnets.population.spec import make_spec
-from jaxnets.study import environment, figures, folder, parts
+from jaxnets.study import environment
 from jaxnets.study.measure import Measure, load_ready, measure_of, outputs_of
 from jaxnets.study.question import DepthWidth
-from jaxnets.study.report import PAIRED, SUMMARY, Report
+from jaxnets.study.report import Report
+from jaxnets.study.session import Session, Tell, open_session
 from jaxnets.study.shapes import equal_parameters
-from jaxnets.study.summarize import Outcome, summarize
-
-HISTORY, FIGURE = "history.nc", "depth_width"
-RESULTS = (SUMMARY, PAIRED, HISTORY, f"{FIGURE}.png", f"{FIGURE}.svg")
-
-Tell = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -96,140 +85,27 @@ class Study:
                 "fingerprint": self.data.fingerprint(),
                 "rows": {name: len(part) for name, part in self.data.parts().items()},
             },
-            "key": {"data": jax.random.key_data(key).tolist(), "impl": str(jax.random.key_impl(key))},
+            "key": {
+                "data": jax.random.key_data(key).tolist(),
+                "impl": str(jax.random.key_impl(key)),
+            },
             **environment.identity(self.devices),
         }
 
-    def run(
-        self, out: str | Path, *, progress: bool | None = None, tell: Tell = lambda _: None
-    ) -> Report:
-        """Train what the folder does not hold yet, and write the answer into it.
+    def open(self, out: str | Path) -> Session:
+        """Look into the folder and find out before training whether it can take the answer.
 
         Args:
-            out: the folder; made if need be. One that holds the finished study is only read, one
-                that holds some of its depths is continued, with the same bits as in one go.
-            progress: whether to show a progress bar; ``None``: if standard error is a terminal.
-            tell: called with texts and `rich` tables that say what is going on.
+            out: the folder; made if need be.
 
         Returns:
-            The report.
+            What is there and what is missing; its ``run`` goes on from there.
 
         Raises:
-            ValueError: the folder holds something else.
-            OSError: the folder cannot be written to, or the disk is too full; found before
-                training.
+            TypeError, ValueError: a setting that does not fit; the folder holds something else.
+            OSError: the folder cannot be written to, or the disk is too full.
         """
-        place = Path(out)
-        manifest = folder.read_manifest(place)
-        if manifest is not None:
-            folder.check_same(place, manifest["identity"], self.identity)
-            if manifest.get("finished") and all((place / name).is_file() for name in RESULTS):
-                tell(f"{place} holds this study, finished {manifest['finished']}.")
-                return Report.read(self.question, self.measure, place)
-        started = time.perf_counter()
-        plan = self.plan
-        folder.check_writable(place, self._bytes())
-        (place / "parts").mkdir(exist_ok=True)
-        manifest = manifest or self._manifest()
-        _write_manifest(place, manifest)
-        results, trained = self._results(place, progress, tell)
-        outcome = summarize(Runs(plan, results), self.question, self.measure, self.shapes)
-        report = Report(
-            self.question, self.measure, outcome.summary, outcome.paired, place, trained
-        )
-        self._write(place, outcome, report)
-        manifest["finished"] = _now()
-        manifest["sessions"] = [
-            *manifest["sessions"],
-            {
-                "finished": manifest["finished"],
-                "depths": [depth for depth, _ in self.shapes[len(self.shapes) - trained :]],
-                "seconds": round(time.perf_counter() - started, 3),
-            },
-        ]
-        _write_manifest(place, manifest)
-        return report
-
-    def done(self, out: str | Path) -> int:
-        """How many depths the folder holds already."""
-        return sum(self._part(Path(out), depth).is_file() for depth, _ in self.shapes)
-
-    def _part(self, place: Path, depth: int) -> Path:
-        return place / "parts" / f"depth-{depth}.nc"
-
-    def _results(
-        self, place: Path, progress: bool | None, tell: Tell
-    ) -> tuple[tuple[GroupResult, ...], int]:
-        """Every program's result, from the folder or from training, and how many were trained."""
-        plan = self.plan
-        example = np.zeros((1, *self.data.input_shape), np.float32)
-        found: dict[int, GroupResult] = {}
-        missing = []
-        for (depth, _), program in zip(self.shapes, plan.programs, strict=True):
-            path = self._part(place, depth)
-            if path.is_file():
-                found[depth] = parts.load(path, program, example)
-            else:
-                missing.append((depth, program))
-        if found:
-            tell(f"{place} holds depth {', '.join(map(str, found))} already.")
-        if missing:
-            rows = sorted(row for _, program in missing for row in program.group.rows)
-            members = tuple(plan.spec.members[row] for row in rows)
-            rest = replace(
-                plan,
-                spec=replace(plan.spec, members=members),
-                programs=tuple(program for _, program in missing),
-            )
-            tell(rest.table())
-            with make_progress(rest, progress) as bar:
-                for (depth, _), result in zip(missing, execute(rest, bar), strict=True):
-                    parts.save(self._part(place, depth), result)
-                    found[depth] = result
-        return tuple(found[depth] for depth, _ in self.shapes), len(missing)
-
-    def _write(self, place: Path, outcome: Outcome, report: Report) -> None:
-        history = outcome.history.assign_attrs(
-            study="depth-width", question=json.dumps(self.question.to_json())
-        )
-        parts.save_dataset(place / HISTORY, history)
-        figure = figures.draw(outcome, self.question, self.measure, self.data.name)
-        figures.save(figure, place, FIGURE)
-        report.save()
-
-    def _bytes(self) -> int:
-        """What the results take: weights and histories, the histories twice."""
-        spec = self.plan.spec
-        records = -(-spec.epochs // spec.history_every)
-        names = len(self.plan.programs[0].group.recipe.record_names)
-        return self.plan.result_bytes + 2 * 4 * len(spec.members) * records * 2 * names
-
-    def _manifest(self) -> dict[str, Any]:
-        plan = self.plan
-        programs = [
-            {
-                "depth": depth,
-                "width": width,
-                "network": program.group.recipe.network.name,
-                "parameters": program.parameters,
-                "members": len(program.group.rows),
-                "lanes": program.lanes,
-                "devices": len(program.devices),
-                "chunk_epochs": program.chunk_epochs,
-            }
-            for (depth, width), program in zip(self.shapes, plan.programs, strict=True)
-        ]
-        return {
-            "format": 1,
-            "identity": self.identity,
-            "programs": programs,
-            "precision": plan.spec.precision,
-            "surroundings": environment.surroundings(),
-            "files": ["parts/", *RESULTS],
-            "started": _now(),
-            "finished": None,
-            "sessions": [],
-        }
+        return open_session(self, Path(out))
 
 
 def prepare(
@@ -274,7 +150,7 @@ def run(
     progress: bool | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
-    """Answer a question and write the answer into a folder; see `prepare` and `Study.run`.
+    """Answer a question and write the answer into a folder; see `prepare` and `Study.open`.
 
     Args:
         question: what is asked.
@@ -296,12 +172,4 @@ def run(
         >>> report.summary[["depth", "width", "parameters"]].values.tolist()
         [[1, 12, 62]]
     """
-    return prepare(question, data=data, devices=devices).run(out, progress=progress, tell=tell)
-
-
-def _write_manifest(place: Path, manifest: dict[str, Any]) -> None:
-    folder.write_text(place / folder.MANIFEST, json.dumps(manifest, indent=2) + "\n")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return prepare(question, data=data, devices=devices).open(out).run(progress=progress, tell=tell)

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from jaxnets.study.folder import replacing
 from jaxnets.study.measure import Measure
@@ -15,10 +16,11 @@ from jaxnets.study.selection import best_values
 from jaxnets.study.statistics import mean_interval
 from jaxnets.study.summarize import Outcome
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -44,7 +46,7 @@ def draw(outcome: Outcome, question: DepthWidth, measure: Measure, name: str) ->
         The figure; `save` writes it.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11.0, 3.6), layout="constrained", dpi=160)
+        figure = Figure(figsize=(12.0, 4.0), layout=ConstrainedLayoutEngine(w_pad=0.12), dpi=160)
         left, middle, right = figure.subplots(1, 3)
         colors = _colors(len(outcome.choices))
         _by_depth(left, outcome, measure, colors)
@@ -74,7 +76,15 @@ def save(figure: Figure, folder: Path, stem: str) -> list[str]:
 
 def _colors(count: int) -> list[Any]:
     """Dark to light in the order of the depths: told apart in grey and by every kind of eye."""
-    return [matplotlib.colormaps["viridis"](x) for x in np.linspace(0.0, 0.82, max(count, 2))]
+    return [matplotlib.colormaps["viridis"](x) for x in np.linspace(0.0, 0.78, max(count, 2))]
+
+
+def _title(axes: Axes, title: str, explanation: str) -> None:
+    axes.set_title(f"{title}\n")
+    axes.annotate(
+        explanation, (0.0, 1.0), (0.0, 5.0), xycoords="axes fraction",
+        textcoords="offset points", color="0.35", fontsize=8.5,
+    )  # fmt: skip
 
 
 def _axis_label(part: str, measure: Measure) -> str:
@@ -88,7 +98,7 @@ def _by_depth(axes: Axes, outcome: Outcome, measure: Measure, colors: list[Any])
     for place, (row, choice) in enumerate(zip(rows, outcome.choices, strict=True)):
         values = test[list(choice.members)]
         spread = np.linspace(0.10, 0.26, len(values)) if len(values) > 1 else np.array([0.18])
-        axes.plot(place + spread, values, "o", color=colors[place], alpha=0.45, ms=4, mew=0)
+        axes.plot(place + spread, values, "o", color=colors[place], alpha=0.55, ms=4.5, mew=0)
         mean = row[f"test_{measure.name}"] * measure.scale
         ends = [row[f"test_{measure.name}_{end}"] * measure.scale for end in ("low", "high")]
         if np.all(np.isfinite(ends)):
@@ -98,7 +108,7 @@ def _by_depth(axes: Axes, outcome: Outcome, measure: Measure, colors: list[Any])
     axes.set_xlim(-0.5, len(rows) - 0.35)
     axes.grid(False, axis="x")
     axes.set(xlabel="hidden layers x width", ylabel=_axis_label("test", measure))
-    axes.set_title("a  test: mean, 95 % interval, single seeds")
+    _title(axes, f"a  Test {measure.label}", "mean, 95 % interval, single seeds")
 
 
 def _curves(
@@ -115,13 +125,19 @@ def _curves(
         low, high = np.nanmin(curves, axis=0), np.nanmax(curves, axis=0)
         axes.fill_between(epochs, low, high, color=colors[place], alpha=0.15, lw=0)
         label = f"depth {row['depth']}, rate {row['learning_rate']:g}"
-        axes.plot(epochs, np.nanmean(curves, axis=0), color=colors[place], label=label)
+        axes.plot(
+            epochs, np.nanmean(curves, axis=0), color=colors[place], label=label,
+            marker=MARKERS[place % len(MARKERS)], markevery=[len(epochs) - 1],
+        )  # fmt: skip
     goal = question.threshold * measure.scale
     axes.axhline(goal, color="0.45", lw=0.9, ls=(0, (4, 3)))
     if not measure.rising:
         axes.set_yscale("log")
     axes.set(xlabel="epoch", ylabel=_axis_label("validation", measure))
-    axes.set_title("b  learning at the chosen rate: mean and range")
+    shown_goal = f"{goal:g}{measure.unit}"
+    _title(
+        axes, "b  Learning at the chosen rate", f"mean and range of the seeds; dashed: {shown_goal}"
+    )
     axes.legend(frameon=False, loc="lower right" if measure.rising else "upper right")
 
 
@@ -161,4 +177,4 @@ def _by_rate(
     axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
     axes.minorticks_off()
     axes.set(xlabel="learning rate", ylabel=_axis_label("best validation", measure))
-    axes.set_title("c  choice of the rate (filled: chosen)")
+    _title(axes, "c  Choice of the rate", "each at its best epoch, 95 % interval; filled: chosen")

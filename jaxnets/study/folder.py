@@ -62,7 +62,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         other = sorted(entry.name for entry in folder.iterdir() if entry.name[0] != ".")
         if other:
             raise ValueError(
-                f"out: {folder} is not empty ({other[0]}) and holds no study; choose another folder."
+                f"out: {folder} is not empty ({other[0]}) and holds no study; choose another."
             )
         return None
     try:

@@ -30,12 +30,6 @@ class Measure:
     unit: str
     unit_of_difference: str
 
-    def show(self, value: float, decimals: int | None = None) -> str:
-        """A value as text, without its unit."""
-        if decimals is None:
-            decimals = 1 if self.rising else 3
-        return f"{value * self.scale:.{decimals}f}"
-
 
 ACCURACY = Measure("accuracy", "accuracy", "softmax_cross_entropy", True, 100.0, " %", " points")
 SQUARED = Measure("loss", "squared error", "mean_squared_error", False, 1.0, "", "")
@@ -96,4 +90,5 @@ def _standard_targets(data: Dataset) -> Dataset:
     def change(part: Split) -> Split:
         return Split(part.x, np.asarray((part.y - mean) / deviation, np.float32), name=part.name)
 
-    return replace(data, **{name: change(part) for name, part in data.parts().items()})
+    changed: dict[str, Any] = {name: change(part) for name, part in data.parts().items()}
+    return replace(data, **changed)

@@ -12,13 +12,12 @@ from jaxnets.population.results import GroupResult
 from jaxnets.study.folder import replacing
 
 PER_MEMBER = ("epochs", "best_epoch", "steps", "fault")
-ENGINE = "h5netcdf"
 
 
 def save_dataset(path: Path, dataset: xr.Dataset) -> None:
     """Write a netCDF file, all of it or nothing."""
     with replacing(path) as temporary:
-        dataset.to_netcdf(temporary, engine=ENGINE)
+        dataset.to_netcdf(temporary, engine="h5netcdf")
 
 
 def save(path: Path, result: GroupResult) -> None:
@@ -57,7 +56,7 @@ def load(path: Path, program: Program, example: Any) -> GroupResult:
     group = program.group
     structure = jax.eval_shape(group.recipe.network.init, jax.random.key(0), example)
     try:
-        with xr.open_dataset(path, engine=ENGINE) as file:
+        with xr.open_dataset(path, engine="h5netcdf") as file:
             stored = file.load()
         kept = {name: stored[f"kept.{name}"].values for name in _named(structure)}
         result = GroupResult(
@@ -74,7 +73,10 @@ def load(path: Path, program: Program, example: Any) -> GroupResult:
         )
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(f"out: {path} is damaged ({error}); delete it to train again.") from None
-    if len(result.epochs) != len(group.rows) or stored.attrs["network"] != group.recipe.network.name:
+    if (
+        len(result.epochs) != len(group.rows)
+        or stored.attrs["network"] != group.recipe.network.name
+    ):
         raise ValueError(f"out: {path} is not of this study; delete it to train again.")
     return result
 

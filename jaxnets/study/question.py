@@ -47,7 +47,7 @@ class DepthWidth:
     clip_norm: float = 1.0
     activation: str = "relu"
     kernel_init: str = "he_normal"
-    threshold: float = 0.5
+    threshold: float = 0.55
     key: int = 0
 
     def __post_init__(self) -> None:
@@ -69,7 +69,9 @@ class DepthWidth:
         if self.key >= 2**32:
             raise ValueError(f"key: expected less than 2**32, got {self.key}.")
         object.__setattr__(
-            self, "learning_rates", tuple(_positive("learning_rates", r) for r in self.learning_rates)
+            self,
+            "learning_rates",
+            tuple(_positive("learning_rates", r) for r in self.learning_rates),
         )
         for name in ("clip_norm", "threshold"):
             object.__setattr__(self, name, _positive(name, getattr(self, name)))

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich import box
 from rich.table import Table
 
 from jaxnets.study.folder import replacing
 from jaxnets.study.measure import Measure
 from jaxnets.study.question import DepthWidth
+from jaxnets.study.tables import interval, result_table, show
 
 SUMMARY, PAIRED = "summary.csv", "paired.csv"
 
@@ -40,51 +40,20 @@ class Report:
         """Write the two tables."""
         for name, frame in ((SUMMARY, self.summary), (PAIRED, self.paired)):
             with replacing(self.folder / name) as temporary:
-                frame.to_csv(temporary, index=False)
+                frame.to_csv(temporary, index=False, na_rep="nan")
 
     @classmethod
     def read(cls, question: DepthWidth, measure: Measure, folder: Path) -> "Report":
         """The report of a finished study from its folder."""
-        tables = [
-            pd.read_csv(folder / name, float_precision="round_trip") for name in (SUMMARY, PAIRED)
-        ]
-        return cls(question, measure, tables[0], tables[1], folder)
+        summary, paired = (
+            pd.read_csv(folder / name, dtype=str).map(_number).infer_objects()
+            for name in (SUMMARY, PAIRED)
+        )
+        return cls(question, measure, summary, paired, folder)
 
     def table(self) -> Table:
         """The result as a table for `rich`; it fits into 80 columns."""
-        measure, question = self.measure, self.question
-        table = Table(
-            title=f"test {measure.label} with 95 % intervals over {question.seeds} seeds",
-            caption="epochs: median to the threshold on validation; diverged: of all members at all "
-            "rates; time: wall clock per step and member, compilation apart",
-            title_justify="left",
-            caption_justify="left",
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-        )
-        goal = f"{measure.show(question.threshold, 0 if measure.rising else 2)}{measure.unit}"
-        for name in ("hidden\nlayers", "param-\neters", "learning\nrate", f"test\n{measure.label}"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for name in ("valid", f"epochs\nto {goal}", "di-\nverged", "FLOP\n/step", "µs\n/step"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for row in self.summary.to_dict("records"):
-            table.add_row(*self._cells(row))
-        return table
-
-    def _cells(self, row: dict[Any, Any]) -> list[str]:
-        measure, name = self.measure, self.measure.name
-        return [
-            f"{row['depth']} x {row['width']}",
-            f"{row['parameters']:,}",
-            f"{row['learning_rate']:g}",
-            f"{measure.show(row[f'test_{name}'])} "
-            + self._interval(row[f"test_{name}_low"], row[f"test_{name}_high"]),
-            measure.show(row[f"valid_{name}"]),
-            _epochs(row["epochs_to_threshold"], row["reached"], row["seeds"]),
-            f"{row['diverged']}/{row['members']}",
-            _short(row["flops_per_step"]),
-            f"{row['microseconds_per_member_step']:.0f}",
-        ]
+        return result_table(self.summary, self.question, self.measure)
 
     def sentences(self) -> list[str]:
         """What may be said: differences to the first depth, and what to be careful about."""
@@ -99,18 +68,15 @@ class Report:
         return f"Against depth {base}, paired over {seeds} seeds: {'; '.join(parts)}."
 
     def _difference(self, row: dict[Any, Any]) -> str:
-        size = row["difference"] if self.measure.rising else -row["difference"]
-        interval = self._interval(row["low"], row["high"])
+        ends = interval(self.measure, row["low"], row["high"])
         unit = self.measure.unit_of_difference
+        shown = f"{show(self.measure, row['difference'])}{unit}"
         if math.isnan(row["low"]):
-            shown = self.measure.show(row["difference"])
-            return f"depth {row['depth']} differs by {shown}{unit} (one seed: no interval)"
+            return f"depth {row['depth']} differs by {shown} (one seed: no interval)"
         if row["low"] <= 0.0 <= row["high"]:
-            shown = self.measure.show(row["difference"])
-            return f"depth {row['depth']}: no difference found, {shown}{unit} {interval}"
-        word = "better" if size > 0 else "worse"
-        shown = self.measure.show(abs(row["difference"]))
-        return f"depth {row['depth']} is {word} by {shown}{unit} {interval}"
+            return f"depth {row['depth']}: no difference found, {shown} {ends}"
+        better = (row["difference"] > 0) == self.measure.rising
+        return f"depth {row['depth']} is {'better' if better else 'worse'}, {shown} {ends}"
 
     def _warnings(self) -> list[str]:
         rates, lines = self.question.learning_rates, []
@@ -132,25 +98,19 @@ class Report:
                 f"{diverged} member(s) at the chosen rates diverged; they count with the best "
                 "weights they had before."
             )
-        if 1 < self.question.seeds < 5:
-            lines.append("So few seeds make the intervals too narrow: use 8 or more.")
+        if 1 < self.question.seeds < 16:
+            lines.append(
+                "Bootstrap intervals over few seeds are too narrow: nominal 95 % ones hold "
+                "the true mean in about 89 % of cases for 8 seeds, in 92 % for 16."
+            )
         return lines
 
-    def _interval(self, low: float, high: float) -> str:
-        if math.isnan(low):
-            return ""
-        return f"[{self.measure.show(low)}, {self.measure.show(high)}]"
 
-
-def _epochs(median: float, reached: float, seeds: int) -> str:
-    count = f"{round(reached * seeds)}/{seeds}"
-    if reached == 1.0:
-        return f"{median:g}"
-    return f"{median:g} ({count})" if math.isfinite(median) else f"never ({count})"
-
-
-def _short(value: float) -> str:
-    for scale, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= scale:
-            return f"{value / scale:.3g} {letter}"
-    return f"{value:.3g}"
+def _number(text: Any) -> Any:
+    """What a cell says, to the last bit, which `pandas` does not promise of its own reading."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

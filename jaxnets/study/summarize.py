@@ -139,7 +139,7 @@ def _row(
         f"valid_{name}": choice.scores[choice.setting],
         "epochs_to_threshold": reached.median,
         "reached": reached.reached,
-        "seeds": estimate.count,
+        "seeds": estimate.size,
         "members": len(program.group.rows),
         "diverged": int(own["diverged"].sum()),
         "diverged_chosen": int(picked["diverged"].sum()),
@@ -170,7 +170,7 @@ def _paired(
             "difference": estimate.mean,
             "low": estimate.low,
             "high": estimate.high,
-            "seeds": estimate.count,
+            "seeds": estimate.size,
         })  # fmt: skip
     columns = ["depth", "base_depth", "measure", "difference", "low", "high", "seeds"]
     return pd.DataFrame(rows, columns=columns)

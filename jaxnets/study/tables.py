@@ -1,0 +1,144 @@
+"""Tables for a terminal of 80 columns: the plan before, the result after."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+
+from jaxnets.study.measure import Measure
+from jaxnets.study.question import DepthWidth
+
+if TYPE_CHECKING:
+    from jaxnets.population.plan import Plan
+
+Shape = tuple[int, int]
+
+
+def plan_table(plan: "Plan", shapes: Sequence[Shape]) -> Table:
+    """What is going to be trained.
+
+    Args:
+        plan: one program per shape.
+        shapes: depth and width of every program.
+
+    Returns:
+        A table for `rich`.
+    """
+    kind, plural = plan.devices[0].device_kind, "" if len(shapes) == 1 else "s"
+    table = _table(
+        f"Plan: {len(plan.spec.members)} members in {len(shapes)} program{plural}, "
+        f"{plan.spec.epochs} epochs, {len(plan.devices)} x {kind}",
+        f"{plan.steps:,} member-steps, {short(plan.flops)}FLOP; per device "
+        f"{plan.device_bytes / 2**20:.1f} MiB of data and states, results "
+        f"{plan.result_bytes / 2**20:.1f} MiB",
+    )
+    for heading in (
+        "depth x\nwidth", "para-\nmeters", "mem-\nbers", "lanes x\ndevices", "dispatches\nin a row",
+        "steps", "FLOP\n/step", "KiB\n/member",
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", no_wrap=True)
+    for (depth, width), program in zip(shapes, plan.programs, strict=True):
+        table.add_row(
+            f"{depth} x {width}",
+            f"{program.parameters:,}",
+            f"{len(program.group.rows)}",
+            f"{program.lanes} x {len(program.devices)}",
+            f"{program.pieces}",
+            f"{program.steps_per_epoch * plan.spec.epochs:,}",
+            short(program.step_flops),
+            f"{program.state_bytes / 2**10:,.0f}",
+        )
+    return table
+
+
+def result_table(summary: pd.DataFrame, question: DepthWidth, measure: Measure) -> Table:
+    """What came out.
+
+    Args:
+        summary: see `jaxnets.study.report.Report`.
+        question: what was asked.
+        measure: what the numbers are.
+
+    Returns:
+        A table for `rich`.
+    """
+    goal = f"{show(measure, question.threshold, 0 if measure.rising else 2)}{measure.unit}"
+    unit = f", {measure.label} in{measure.unit}" if measure.unit else f", {measure.label}"
+    table = _table(
+        f"Result: {question.seeds} seeds per depth and rate{unit}",
+        "test: mean and nominal 95 % bootstrap interval; valid: best epoch; "
+        f"epochs to {goal}: median on validation (how many reached it, if not all); "
+        "diverged: at all rates; "
+        "µs: wall clock of all devices per step of a member, compilation apart",
+    )
+    for heading in (
+        "depth x\nwidth", "para-\nmeters", "\nrate", "test",
+        "valid", f"epochs\nto {goal}", "diver-\nged", "FLOP\n/step", "µs\n/step",
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in summary.to_dict("records"):
+        table.add_row(*_cells(row, measure))
+    return table
+
+
+def show(measure: Measure, value: float, decimals: int | None = None) -> str:
+    """A value in the measure's unit, without the unit."""
+    if decimals is None:
+        decimals = 1 if measure.rising else 3
+    return f"{value * measure.scale:.{decimals}f}"
+
+
+def interval(measure: Measure, low: float, high: float) -> str:
+    """``[low, high]``; nothing where there is no interval."""
+    return "" if math.isnan(low) else f"[{show(measure, low)}, {show(measure, high)}]"
+
+
+def short(value: float) -> str:
+    """Three digits and a prefix.
+
+    Example:
+        >>> short(8_397_725)
+        '8.4 M'
+    """
+    for scale, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g} {letter}"
+    return f"{value:.3g} "
+
+
+def _cells(row: Mapping[Any, Any], measure: Measure) -> list[str]:
+    name = f"test_{measure.name}"
+    ends = interval(measure, row[f"{name}_low"], row[f"{name}_high"])
+    return [
+        f"{row['depth']} x {row['width']}",
+        f"{row['parameters']:,}",
+        f"{row['learning_rate']:g}",
+        f"{show(measure, row[name])} {ends}".rstrip(),
+        show(measure, row[f"valid_{measure.name}"]),
+        _epochs(row["epochs_to_threshold"], row["reached"], row["seeds"]),
+        f"{row['diverged']}/{row['members']}",
+        short(row["flops_per_step"]).strip(),
+        f"{row['microseconds_per_member_step']:.0f}",
+    ]
+
+
+def _epochs(median: float, reached: float, seeds: int) -> str:
+    if reached == 1.0:
+        return f"{median:g}"
+    first = f"{median:g}" if math.isfinite(median) else "never"
+    return f"{first} ({round(reached * seeds)}/{seeds})"
+
+
+def _table(title: str, caption: str) -> Table:
+    return Table(
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        pad_edge=False,
+    )

@@ -1,0 +1,133 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from jaxnets import cli
+from jaxnets.study import DepthWidth, session
+
+SMALL = [
+    "depth-width", "--dataset", "moons", "--depths", "1", "2", "--params", "60",
+    "--learning-rates", "0.03", "--seeds", "2", "--epochs", "2", "--batch-size", "50",
+    "--devices", "2",
+]  # fmt: skip
+
+
+def python(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_help_and_version_do_not_load_jax():
+    program = """
+import sys
+from jaxnets.cli import main
+assert main(["--version"]) == 0
+for arguments in (["--help"], ["depth-width", "--help"]):
+    try:
+        main(arguments)
+    except SystemExit as stop:
+        assert stop.code == 0
+print(sorted({"jax", "flax", "matplotlib", "xarray"} & set(sys.modules)))
+"""
+    done = python("-c", program)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("jaxnets 0.")
+    assert "--learning-rates" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_mistake_is_one_line_and_status_2():
+    done = python("-m", "jaxnets", "depth-width", "--dataset", "mnist2d")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("jaxnets: dataset: unknown name 'mnist2d'. Did you mean 'mnist1d'?")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seeds", "0"], "seeds: expected at least 1, got 0"),
+        (["--activation", "rely"], "activation: unknown name 'rely'"),
+        (["--dataset", "./nowhere"], "there is no file or folder './nowhere'"),
+        (["--out", "/dev/null"], "/dev/null is a file, expected a folder"),
+        (["--out", "/dev/null/x"], "/dev/null/x cannot be written to: Not a directory"),
+        (["--devices", "0"], "devices: expected at least 1, got 0"),
+    ],
+)
+def test_mistakes(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*SMALL, *arguments]) == 2
+    captured = capsys.readouterr()
+    [line] = captured.err.splitlines()
+    assert message in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_option_that_does_not_parse(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["depth-width", "--epochs", "many"])
+    assert stop.value.code == 2
+    assert "--epochs" in capsys.readouterr().err
+
+
+def test_a_dry_run_prints_the_plan_and_touches_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*SMALL, "--dry-run"]) == 0
+    captured = capsys.readouterr()
+    assert "Plan: 4 members in 2 programs, 2 epochs, 2 x" in captured.out
+    assert "1 x 12" in captured.out
+    assert max(map(len, captured.out.splitlines())) <= 80
+    assert not list(tmp_path.iterdir())
+
+
+def test_stopped_continued_done(capsys, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    command = [*SMALL, "--out", str(out)]
+    execute = session.execute
+
+    def stopped(plan, bar):
+        results = execute(plan, bar)
+        yield next(results)
+        results.close()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "execute", stopped)
+        assert cli.main(command) == 130
+    captured = capsys.readouterr()
+    assert f"stopped; 1 of 2 depths are in {out}" in captured.err
+    assert not (out / "summary.csv").exists()
+
+    assert cli.main(command) == 0
+    captured = capsys.readouterr()
+    assert "holds depth 1 already" in captured.out
+    assert "Plan: 2 members in 1 program," in captured.out
+    assert "Against depth 1, paired over 2 seeds" in captured.out
+    assert captured.err == ""
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["sessions"][-1]["depths"] == [2]
+
+    assert cli.main(command) == 0
+    again = capsys.readouterr().out
+    assert "holds this study, finished" in again
+    assert captured.out.partition("Result:")[2].replace(" ", "") == again.partition("Result:")[
+        2
+    ].replace(" ", "")
+
+    assert cli.main([*command, "--seeds", "3"]) == 2
+    assert "question.seeds is 2 there and 3 now" in capsys.readouterr().err
+
+
+def test_quiet_prints_nothing(capsys, tmp_path):
+    arguments = [*SMALL, "--depths", "1", "--out", str(tmp_path / "out"), "--quiet"]
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr() == ("", "")
+    assert (tmp_path / "out" / "depth_width.png").exists()
+
+
+def test_the_options_are_the_questions_defaults():
+    assert cli.DepthWidthCommand().question == DepthWidth()
