@@ -2,7 +2,7 @@
 
 The valley is f(x, y) = x^2 / 100 + y^2: steep across, almost flat along. Plain gradient descent has
 to choose between zigzags and crawling; every other method is an answer to that. Each runs with
-sixty learning rates at once, and its best is shown.
+sixty learning rates up to 2 at once, and its best is shown.
 
     python examples/05_optimizers.py [folder for the figures]
 """

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from jaxnets import data, losses, metrics, nn, optim, penalties, rng, schedules, study, train
     from jaxnets.devices import use_all_cores
     from jaxnets.network import Network, as_network, from_linen
-    from jaxnets.population import Member, Plan, Runs, Trained, fit, grid, make_plan, make_spec, member
+    from jaxnets.population import (
+        Member,
+        Plan,
+        Runs,
+        Trained,
+        fit,
+        grid,
+        make_plan,
+        make_spec,
+        member,
+    )
     from jaxnets.train import make_train
 
 __version__ = "0.1.0"

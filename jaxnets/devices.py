@@ -29,7 +29,11 @@ def use_all_cores(count: int | None = None) -> int:
         >>> use_all_cores(2)
         2
     """
-    wanted = len(os.sched_getaffinity(0)) if count is None and hasattr(os, "sched_getaffinity") else count
+    wanted = (
+        len(os.sched_getaffinity(0))
+        if count is None and hasattr(os, "sched_getaffinity")
+        else count
+    )
     wanted = wanted or os.cpu_count() or 1
     if wanted < 1:
         raise ValueError(f"count: expected at least 1, got {count}.")

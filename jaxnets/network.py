@@ -13,7 +13,7 @@ Params = Any
 """A pytree of float arrays: what the optimizer moves."""
 
 Collections = dict[str, Any]
-"""Everything else a network carries from step to step, by name: ``{"batch_stats": ..., "hyper": ...}``."""
+"""Everything else a network carries from step to step, by name: ``{"batch_stats": ...}``."""
 
 HYPER = "hyper"
 """The collection of a network's own numeric hyperparameters (a dropout rate, say): never mutated
@@ -109,7 +109,7 @@ def from_linen(module: linen.Module) -> Network:
     return _from_linen(module)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _from_linen(module: linen.Module) -> Network:
     takes_train = "train" in inspect.signature(type(module).__call__).parameters
 

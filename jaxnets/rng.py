@@ -1,6 +1,6 @@
 """Keys: who may be a root key, and how every stream of every member follows from it.
 
-    root key ── fold_in(seed) ── member key ── fold_in(stream) ── stream key ── fold_in(step or epoch)
+    root key ── fold_in(seed) ── member key ── fold_in(stream) ── stream key ── fold_in(step)
 
 No key is ever carried along: the key of any draw is a function of (root, seed, stream, step), so a
 run can be resumed, extended or replayed from the middle without remembering a generator's state.
@@ -70,7 +70,9 @@ def check_key(key: object, argument: str = "key") -> jax.Array:
         hint = ""
         if isinstance(key, jax.Array) and key.dtype == jnp.uint32:
             hint = " Raw keys: use jax.random.key instead of jax.random.PRNGKey."
-        raise TypeError(f"{argument}: expected a typed key such as jax.random.key(0), got {got}.{hint}")
+        raise TypeError(
+            f"{argument}: expected a typed key such as jax.random.key(0), got {got}.{hint}"
+        )
     if key.ndim:
         raise ValueError(
             f"{argument}: expected one key, got an array of keys of shape {key.shape}. "
@@ -83,6 +85,16 @@ def check_key(key: object, argument: str = "key") -> jax.Array:
             "every member draws of its own under vmap: use jax.random.key(0, impl='threefry2x32')."
         )
     return key
+
+
+def abstract_key() -> jax.ShapeDtypeStruct:
+    """The shape and dtype of a root key, for tracing: threefry whatever JAX's default generator.
+
+    Example:
+        >>> abstract_key().dtype
+        key<fry>
+    """
+    return jax.eval_shape(lambda: jax.random.key(0, impl="threefry2x32"))
 
 
 def stream_keys(root: jax.Array, seeds: Mapping[str, jax.Array | int]) -> dict[Stream, jax.Array]:

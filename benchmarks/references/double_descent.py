@@ -53,7 +53,7 @@ def sweep(
     return stacked.reshape(len(widths), seeds, 3)
 
 
-def experiment(seeds: int = 1) -> list[Line]:
+def experiment(seeds: int = 5) -> list[Line]:
     """The seven widths of which numbers are published."""
     data = jn.data.mnist1d(16_000, valid=None, test=12_000)
     found, lines = sweep(data, tuple(PUBLISHED), seeds=seeds), []

@@ -113,7 +113,8 @@ def grid(**axes: Any) -> list[Member]:
 
     Example:
         >>> import jaxnets as jn
-        >>> members = grid(network=jn.nn.MLP([8], outputs=3), learning_rate=[0.1, 0.2], seed=range(4))
+        >>> network = jn.nn.MLP([8], outputs=3)
+        >>> members = grid(network=network, learning_rate=[0.1, 0.2], seed=range(4))
         >>> len(members), members[4].coordinates["learning_rate"]
         (8, 0.2)
     """
@@ -156,7 +157,9 @@ def _axis(name: str, value: Any) -> list[Any]:
         is_axis = False
     entries = [v.item() if isinstance(v, np.generic) else v for v in value] if is_axis else [value]
     if not entries:
-        raise ValueError(f"{name}: expected at least one value, got an empty {type(value).__name__}.")
+        raise ValueError(
+            f"{name}: expected at least one value, got an empty {type(value).__name__}."
+        )
     return entries
 
 

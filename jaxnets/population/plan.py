@@ -84,9 +84,7 @@ class Plan:
     @property
     def steps(self) -> int:
         """Member-steps in total."""
-        return sum(
-            len(p.group.rows) * p.steps_per_epoch * self.spec.epochs for p in self.programs
-        )
+        return sum(len(p.group.rows) * p.steps_per_epoch * self.spec.epochs for p in self.programs)
 
     @property
     def flops(self) -> float:
@@ -180,7 +178,7 @@ def _program(
     recipe = group.recipe
     state, flops = step_cost(StepShape.of(group, spec.data, spec.precision))
     kept = state.params, state.collections
-    copies = 2 if recipe.keep == "best" or recipe.patience is not None else 1
+    copies = 2 if recipe.keep == "best" else 1
     state_bytes = _bytes(state.opt_state) + copies * _bytes(kept)
     if lanes is None:
         lanes = _lanes(devices[0].platform, state_bytes)

@@ -1,4 +1,4 @@
-"""The compiled function of one group of members: so many epochs of so many lanes, on all devices."""
+"""The compiled functions of one group: so many epochs of so many lanes, on all devices."""
 
 import functools
 from collections.abc import Callable, Hashable
@@ -130,7 +130,7 @@ class Blueprint:
     compilation, whatever the data, the root key, the numbers and the length of training.
 
     Attributes:
-        recipe: the static half; compared by ``structure``, which leaves the optimizer's numbers out.
+        recipe: the static half; compared by ``structure``, without the optimizer's numbers.
         structure: see `jaxnets.population.spec.program_key`.
         names: the numbers that are part of the program.
         history_every: epochs between two records.
@@ -282,4 +282,3 @@ def place(data: Dataset, program: Program) -> Data:
 
     train = put(data.train)
     return Data(train, put(data.valid))  # type: ignore[arg-type]
-

@@ -46,7 +46,9 @@ class GroupResult:
     run_seconds: float
 
     @classmethod
-    def from_pieces(cls, program: Program, pieces: Sequence[Any], **seconds: float) -> "GroupResult":
+    def from_pieces(
+        cls, program: Program, pieces: Sequence[Any], **seconds: float
+    ) -> "GroupResult":
         """Join what the dispatches returned; shorter histories are filled up with NaN."""
         longest = max(next(iter(piece.history.values())).shape[1] for piece in pieces)
 

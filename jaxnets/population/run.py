@@ -64,7 +64,8 @@ def fit(
         >>> import jax, jaxnets as jn
         >>> x = jax.random.normal(jax.random.key(1), (60, 2))
         >>> data = jn.data.from_arrays(x, (x[:, 0] > 0).astype("int32"), key=jax.random.key(2))
-        >>> members = jn.grid(network=jn.nn.MLP([8], outputs=2), learning_rate=[0.01, 0.1], seed=range(2))
+        >>> network = jn.nn.MLP([8], outputs=2)
+        >>> members = jn.grid(network=network, learning_rate=[0.01, 0.1], seed=range(2))
         >>> runs = fit(jax.random.key(0), data, members, loss="softmax_cross_entropy", epochs=3)
         >>> dict(runs.history.sizes)
         {'member': 4, 'epoch': 3}
@@ -201,11 +202,10 @@ def _collect(run: Run, history: dict[str, np.ndarray], real: int) -> _Piece:
         # A copy: on a CPU the array would share memory with a buffer that the next piece reuses.
         return jax.tree.map(lambda a: np.array(a[:real]), jax.device_get(tree))
 
-    best_epoch = run.epoch if run.best is None else run.best.epoch
     return _Piece(
         kept=host(run.kept),
         epochs=host(run.epoch),
-        best_epoch=host(best_epoch),
+        best_epoch=host(run.kept_epoch),
         steps=host(run.train.step),
         fault=host(run.train.fault),
         history=history,

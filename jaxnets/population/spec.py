@@ -1,4 +1,4 @@
-"""A whole population written down: members, data, and what they have in common; all of it checked."""
+"""A whole population written down: members, data, what they have in common; all checked."""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets import losses, rng
+from jaxnets import rng
 from jaxnets.data import Batch, Dataset
 from jaxnets.errors import unknown_name
-from jaxnets.hyper import check_number
 from jaxnets.population.members import Member, as_members
 from jaxnets.train import Recipe, TrainState, init_state, make_recipe, step
-from jaxnets.train.recipe import GENERAL
+from jaxnets.train.checks import check_data, check_numbers
+from jaxnets.train.recipe import positive_integer
 from jaxnets.train.state import known_hyperparameters
 
 
@@ -95,12 +95,10 @@ def make_spec(
             f"data: expected a jaxnets.data.Dataset, got {type(data).__name__}; arrays become one "
             "through jaxnets.data.from_arrays(x, y, key=key)."
         )
-    _positive("epochs", epochs)
-    _positive("history_every", history_every)
+    epochs = positive_integer("epochs", epochs)
+    history_every = positive_integer("history_every", history_every)
     if precision not in ("default", "high", "highest"):
-        raise ValueError(
-            f"precision: expected 'default', 'high' or 'highest', got {precision!r}."
-        )
+        raise ValueError(f"precision: expected 'default', 'high' or 'highest', got {precision!r}.")
     if data.valid is not None:
         recipe.setdefault("keep", "best")
     everyone = tuple(as_members(members))
@@ -119,14 +117,11 @@ def _group(
             own = make_recipe(member.network, **{**common, **member.choices})
             program = program_key(own)
             if program not in recipes:
-                _check_recipe(own, data)
+                check_data(own, data.parts(), "data.")
                 known[program] = known_hyperparameters(own, _example(data, 1).x)
             recipes.setdefault(program, own)
-            for name in member.numbers:
-                if name not in known[program]:
-                    raise unknown_name("hyperparameter", name, known[program])
+            check_numbers(own, member.numbers, known[program])
             numbers = {**own.defaults, **member.numbers}
-            _check_numbers(own, member.numbers)
             found.setdefault((program, tuple(sorted(numbers))), []).append((row, numbers))
     groups = []
     for (program, names), entries in found.items():
@@ -163,43 +158,6 @@ def program_key(recipe: Recipe) -> Any:
         recipe.shuffle, recipe.augment, recipe.keep, recipe.monitor, recipe.patience,
         recipe.unroll,
     )  # fmt: skip
-
-
-def _check_recipe(recipe: Recipe, data: Dataset) -> None:
-    n = len(data.train)
-    if recipe.batch_size > n:
-        raise ValueError(
-            f"batch_size: expected at most the {n} training examples, got {recipe.batch_size}."
-        )
-    selects = recipe.keep == "best" or recipe.patience is not None
-    if data.valid is None and selects and recipe.monitor.startswith("valid"):
-        raise ValueError(
-            f"data: monitor={recipe.monitor!r} needs a validation part, got valid=None."
-        )
-    x = jax.ShapeDtypeStruct((recipe.batch_size, *data.input_shape), data.train.x.dtype)
-    try:
-        params, collections = jax.eval_shape(recipe.network.init, jax.random.key(0), x)
-        outputs, _ = jax.eval_shape(
-            lambda p, c, x: recipe.network.apply(p, c, x, key=None, train=False),
-            params, collections, x,
-        )  # fmt: skip
-    except Exception as error:
-        raise ValueError(
-            f"network: cannot take inputs of shape {x.shape} {x.dtype}: {error}"
-        ) from error
-    if isinstance(outputs, jax.ShapeDtypeStruct):
-        for name, part in data.parts().items():
-            losses.check_targets(recipe.loss, part.y, outputs.shape, f"data.{name}.y: ")
-
-
-def _check_numbers(recipe: Recipe, given: Mapping[str, float]) -> None:
-    transform = recipe.optimizer
-    transform.check({k: v for k, v in given.items() if k in dict(transform.defaults)})
-    own = losses.hyperparameters(recipe.loss)
-    losses.check_hyperparameters(recipe.loss, {k: v for k, v in given.items() if k in own})
-    for name in GENERAL:
-        if name in given:
-            check_number(name, given[name])
 
 
 @dataclass(frozen=True)
@@ -249,10 +207,9 @@ def step_cost(shape: StepShape) -> StepCost:
         state = init_state(recipe, keys, numbers, batch.x[:1])
         return step(recipe, state, batch, keys, numbers)
 
-    key = jax.eval_shape(lambda: jax.random.key(0))
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in shape.names}
     with jax.default_matmul_precision(shape.precision):
-        lowered = jax.jit(function).lower(key, numbers, shape.batch)
+        lowered = jax.jit(function).lower(rng.abstract_key(), numbers, shape.batch)
     state, _ = lowered.out_info
     return StepCost(state, float((lowered.cost_analysis() or {}).get("flops", 0.0)))
 
@@ -273,10 +230,3 @@ def _naming(row: int, member: Member) -> Iterator[None]:
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"members[{row}] ({member.network.name}): {error}") from error
-
-
-def _positive(argument: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{argument}: expected an integer, got {type(value).__name__} {value!r}.")
-    if value < 1:
-        raise ValueError(f"{argument}: expected at least 1, got {value}.")

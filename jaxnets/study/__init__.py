@@ -4,7 +4,7 @@
 file                what is in it
 ==================  =================================================================
 shapes              widths at which networks of different depths are equally large
-statistics          means with bootstrap intervals, paired differences, epochs to a goal
+statistics          means with Student's intervals, paired differences, epochs to a goal
 question            the question, as numbers and names
 selection           the learning rate of each shape, chosen on validation
 depth_width         data, plan, training, continuing

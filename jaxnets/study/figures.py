@@ -163,8 +163,7 @@ def _by_rate(
             values = best[own & (nearest == setting)]
             if not np.all(np.isfinite(values)):
                 continue
-            generator = np.random.default_rng([question.key, depth, 2 + setting])
-            estimate = mean_interval(values * measure.scale, generator)
+            estimate = mean_interval(values * measure.scale)
             axes.plot(
                 [rate * nudge] * 2, [estimate.low, estimate.high], color=colors[place], lw=1.2
             )

@@ -1,8 +1,10 @@
 """One sitting at a study: what its folder holds, what is trained now, what is written."""
 
 import json
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxnets.population.plan import Plan, Program
+from jaxnets.population.program import Blueprint, executables
 from jaxnets.population.progress import make_progress
 from jaxnets.population.results import GroupResult, Runs
 from jaxnets.population.run import execute
+from jaxnets.population.spec import Spec
 from jaxnets.study import environment, figures, folder, parts
 from jaxnets.study.report import PAIRED, SUMMARY, Report
 from jaxnets.study.summarize import Outcome, summarize
@@ -113,9 +117,14 @@ class Session:
         )
         tell(plan_table(rest, [shape for shape in self.study.shapes if shape[0] in depths]))
         with make_progress(rest, progress) as bar:
-            for (depth, _), result in zip(missing, execute(rest, bar), strict=True):
-                parts.save(_part(self.place, depth), result)
-                self.found[depth] = result
+            # Everything is compiled before anything runs: a program that shared the cores with the
+            # compilation of another would look slower than it is.
+            compiled = compile_all(rest.spec, rest.programs)
+            results = zip(missing, compiled, execute(rest, bar), strict=True)
+            for (depth, _), seconds, result in results:
+                timed = replace(result, compile_seconds=seconds)
+                parts.save(_part(self.place, depth), timed)
+                self.found[depth] = timed
 
     def _write_results(self, outcome: Outcome, report: Report) -> None:
         study = self.study
@@ -130,6 +139,30 @@ class Session:
     def _write_manifest(self) -> None:
         text = json.dumps(self.manifest, indent=2) + "\n"
         folder.write_text(self.place / folder.MANIFEST, text)
+
+
+def compile_all(spec: Spec, programs: Sequence[Program]) -> list[float]:
+    """Compile side by side; `jaxnets.population.run.execute` then finds everything compiled.
+
+    Args:
+        spec: the population.
+        programs: of the plan.
+
+    Returns:
+        Wall time of each program's compilation, next to that of the others. Beyond the 64 programs
+        that `jaxnets.population.program.executables` remembers, the rest compiles as it runs.
+    """
+
+    def compile_one(program: Program) -> float:
+        start = time.perf_counter()
+        executables(Blueprint.of(spec, program))
+        return time.perf_counter() - start
+
+    pool = ThreadPoolExecutor(min(len(programs), os.cpu_count() or 1))
+    try:
+        return list(pool.map(compile_one, programs))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def open_session(study: "Study", place: Path) -> Session:

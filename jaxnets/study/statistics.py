@@ -1,14 +1,23 @@
-"""What a handful of seeds can tell: means with bootstrap intervals, alone and paired.
+"""What a handful of seeds can tell: means with Student's t intervals, alone and paired.
 
-Every function is pure: what is drawn is drawn from the generator that the caller hands over.
+Why not a bootstrap: over few seeds it is too sure of itself. So many nominal 95 % intervals over 8
+samples hold the true mean (measured; of Student's in tests/study/test_statistics.py):
 
-A bootstrap over few seeds is too sure of itself: of nominal 95 % intervals over normal samples
-about 89 % hold the true mean with 8 of them, 92 % with 16, 93 % with 32 (measured; the first in
-tests/study/test_statistics.py).
+===================================================  =========  ===============
+samples                                              Student's  bootstrap (BCa)
+===================================================  =========  ===============
+normal                                                  95.0 %             88 %
+accuracies over 1000 examples, each right at 99.5 %     94.5 %             89 %
+the same at 70 %, seeds with a tail of 2 points         93.8 %             86 %
+exponential                                             89.5 %             86 %
+===================================================  =========  ===============
+
+A tail of 2 points: seeds scatter by 2 points, exponentially, towards the worse. Where nothing but
+such a tail is left, as in the last row, Student's interval is too narrow as well, the less so the
+more seeds there are.
 """
 
 import math
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +26,6 @@ from scipy import stats
 
 Array = npt.NDArray[Any]
 
-RESAMPLES = 9999
 CONFIDENCE = 0.95
 
 
@@ -57,63 +65,63 @@ class EpochsTo(NamedTuple):
     reached: float
 
 
-def mean_interval(
-    samples: Array,
-    generator: np.random.Generator,
-    *,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-) -> Estimate:
-    """The mean with its bootstrap interval: bias-corrected and accelerated where that is defined.
+def mean_interval(samples: Array, *, confidence: float = CONFIDENCE) -> Estimate:
+    """The mean with Student's t interval.
 
     Args:
         samples: ``(n,)`` finite numbers, one per seed.
-        generator: draws the resamples.
         confidence: of the interval, between 0 and 1.
-        resamples: bootstrap resamples.
 
     Returns:
         The estimate. Equal samples have an interval of no length, which says that the measure is
         too coarse rather than that the mean is certain.
 
     Raises:
-        TypeError: no generator.
         ValueError: not one axis, no samples, numbers that are not finite, a bad confidence.
 
-    Source: Efron 1987, Better bootstrap confidence intervals; `scipy.stats.bootstrap`.
+    Source: Student 1908, The probable error of a mean; `scipy.stats.t`.
 
     Example:
-        >>> estimate = mean_interval(np.array([1.0, 2.0, 3.0, 6.0]), np.random.default_rng(0))
-        >>> estimate.mean, estimate.low < 3.0 < estimate.high
-        (3.0, True)
+        >>> estimate = mean_interval(np.array([1.0, 2.0, 3.0, 6.0]))
+        >>> print(f"{estimate.mean} [{estimate.low:.3f}, {estimate.high:.3f}]")
+        3.0 [-0.437, 6.437]
     """
     values = _samples("samples", samples)
-    if not isinstance(generator, np.random.Generator):
-        raise TypeError(
-            "generator: expected a numpy.random.Generator such as numpy.random.default_rng(0), "
-            f"got {type(generator).__name__}."
-        )
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence: expected a number between 0 and 1, got {confidence}.")
-    mean = float(np.mean(values))
-    if len(values) == 1:
+    mean, count = float(np.mean(values)), len(values)
+    if count == 1:
         return Estimate(mean, math.nan, math.nan, 1)
     if np.all(values == values[0]):
-        return Estimate(mean, mean, mean, len(values))
-    state = generator.bit_generator.state
-    for method in ("BCa", "percentile"):
-        generator.bit_generator.state = state
-        with warnings.catch_warnings():
-            # Where BCa is not defined it says so by NaN, which is looked at below.
-            warnings.simplefilter("ignore", category=stats.DegenerateDataWarning)
-            warnings.simplefilter("ignore", category=RuntimeWarning)
-            interval = stats.bootstrap(
-                (values,), np.mean, confidence_level=confidence, n_resamples=resamples,
-                method=method, rng=generator,
-            ).confidence_interval  # fmt: skip
-        if np.isfinite(interval.low) and np.isfinite(interval.high):
-            break
-    return Estimate(mean, float(interval.low), float(interval.high), len(values))
+        # The rounded mean of equal numbers need not be that number, and would give it a spread.
+        return Estimate(float(values[0]), float(values[0]), float(values[0]), count)
+    error = float(np.std(values, ddof=1)) / math.sqrt(count)
+    half = float(stats.t.ppf((1.0 + confidence) / 2.0, count - 1)) * error
+    return Estimate(mean, mean - half, mean + half, count)
+
+
+def simultaneous(comparisons: int, confidence: float = CONFIDENCE) -> float:
+    """The confidence that each of several intervals needs for all of them to hold together.
+
+    Args:
+        comparisons: how many intervals, at least 1.
+        confidence: that all of them hold.
+
+    Returns:
+        ``1 - (1 - confidence) / comparisons``: Bonferroni's, whatever they have in common.
+
+    Raises:
+        ValueError: no comparisons.
+
+    Source: Dunn 1961, Multiple comparisons among means.
+
+    Example:
+        >>> round(simultaneous(5), 6)
+        0.99
+    """
+    if comparisons < 1:
+        raise ValueError(f"comparisons: expected at least 1, got {comparisons}.")
+    return 1.0 - (1.0 - confidence) / comparisons
 
 
 def paired_difference(
@@ -121,12 +129,10 @@ def paired_difference(
     second: Array,
     first_seeds: Array,
     second_seeds: Array,
-    generator: np.random.Generator,
     *,
     confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
 ) -> Estimate:
-    """``second - first`` over the seeds that both have, with its interval.
+    """``second - first`` over the seeds that both have, with Student's t interval.
 
     Members of one seed share their data order, so that what the order does to both drops out.
 
@@ -135,9 +141,7 @@ def paired_difference(
         second: ``(m,)`` numbers.
         first_seeds: ``(n,)`` different integers.
         second_seeds: ``(m,)`` different integers.
-        generator: draws the resamples.
-        confidence: of the interval.
-        resamples: bootstrap resamples.
+        confidence: of the interval; `simultaneous` gives that of several at once.
 
     Returns:
         The mean difference; ``size`` is the number of common seeds.
@@ -148,8 +152,7 @@ def paired_difference(
 
     Example:
         >>> paired_difference(
-        ...     np.array([1.0, 2.0]), np.array([9.0, 3.5]), np.array([0, 1]), np.array([7, 1]),
-        ...     np.random.default_rng(0),
+        ...     np.array([1.0, 2.0]), np.array([9.0, 3.5]), np.array([0, 1]), np.array([7, 1])
         ... ).mean
         1.5
     """
@@ -168,7 +171,7 @@ def paired_difference(
     if not common:
         raise ValueError("second_seeds: expected at least one seed in common with first_seeds.")
     difference = np.array([sides[1][seed] - sides[0][seed] for seed in common])
-    return mean_interval(difference, generator, confidence=confidence, resamples=resamples)
+    return mean_interval(difference, confidence=confidence)
 
 
 def epochs_to(curves: Array, epochs: Array, threshold: float, *, rising: bool = True) -> EpochsTo:

@@ -12,9 +12,13 @@ from jaxnets.population.results import Runs
 from jaxnets.study.measure import Measure
 from jaxnets.study.question import DepthWidth
 from jaxnets.study.selection import Choice, best_values, choose
-from jaxnets.study.statistics import epochs_to, mean_interval, paired_difference
+from jaxnets.study.statistics import epochs_to, mean_interval, paired_difference, simultaneous
 
 Shape = tuple[int, int]
+
+PAIRED_COLUMNS = (
+    "depth", "base_depth", "measure", "difference", "low", "high", "confidence", "seeds"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,39 @@ def summarize(
         for index, choice in enumerate(choices)
     ]
     summary = pd.DataFrame(rows)
-    return Outcome(history, choices, summary, _paired(history, question, measure, shapes, choices))
+    paired = compare(history, measure, [depth for depth, _ in shapes], choices)
+    return Outcome(history, choices, summary, paired)
+
+
+def compare(
+    history: xr.Dataset, measure: Measure, depths: Sequence[int], choices: Sequence[Choice]
+) -> pd.DataFrame:
+    """Every depth against the first, paired by seed, with intervals that hold together.
+
+    Args:
+        history: of all members, with the test measure of those that were chosen.
+        measure: what is compared.
+        depths: in the order of the answer.
+        choices: one per depth.
+
+    Returns:
+        One row per depth after the first, see `jaxnets.study.report.Report`.
+    """
+    test, seeds = history[f"test_{measure.name}"].values, history["seed"].values
+    base = list(choices[0].members)
+    rows = []
+    for depth, choice in zip(depths[1:], choices[1:], strict=True):
+        own, confidence = list(choice.members), simultaneous(len(depths) - 1)
+        estimate = paired_difference(
+            test[base], test[own], seeds[base], seeds[own], confidence=confidence
+        )
+        rows.append(
+            (
+                depth, depths[0], f"test_{measure.name}", estimate.mean, estimate.low,
+                estimate.high, confidence, estimate.size,
+            )
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(PAIRED_COLUMNS))
 
 
 def _labelled(runs: Runs, shapes: Sequence[Shape]) -> xr.Dataset:
@@ -120,15 +156,14 @@ def _row(
     program = result.program
     own, winners = history.isel(member=list(program.group.rows)), list(choice.members)
     picked = history.isel(member=winners)
-    depth = int(own["depth"][0])
-    estimate = mean_interval(picked[f"test_{name}"].values, _generator(question, depth, 0))
+    estimate = mean_interval(picked[f"test_{name}"].values)
     reached = epochs_to(
         picked[f"valid_{name}"].values, picked["epoch"].values, question.threshold,
         rising=measure.rising,
     )  # fmt: skip
     steps = len(program.group.rows) * program.steps_per_epoch * question.epochs
     return {
-        "depth": depth,
+        "depth": int(own["depth"][0]),
         "width": int(own["width"][0]),
         "parameters": program.parameters,
         "flops_per_step": program.step_flops,
@@ -146,36 +181,3 @@ def _row(
         "microseconds_per_member_step": result.run_seconds / steps * 1e6,
         "compile_seconds": result.compile_seconds,
     }
-
-
-def _paired(
-    history: xr.Dataset,
-    question: DepthWidth,
-    measure: Measure,
-    shapes: Sequence[Shape],
-    choices: Sequence[Choice],
-) -> pd.DataFrame:
-    test, seeds = history[f"test_{measure.name}"].values, history["seed"].values
-    base = list(choices[0].members)
-    rows = []
-    for (depth, _), choice in list(zip(shapes, choices, strict=True))[1:]:
-        own = list(choice.members)
-        estimate = paired_difference(
-            test[base], test[own], seeds[base], seeds[own], _generator(question, depth, 1)
-        )
-        rows.append({
-            "depth": depth,
-            "base_depth": shapes[0][0],
-            "measure": f"test_{measure.name}",
-            "difference": estimate.mean,
-            "low": estimate.low,
-            "high": estimate.high,
-            "seeds": estimate.size,
-        })  # fmt: skip
-    columns = ["depth", "base_depth", "measure", "difference", "low", "high", "seeds"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _generator(question: DepthWidth, depth: int, purpose: int) -> np.random.Generator:
-    """A row's own generator: it does not depend on which other depths there are."""
-    return np.random.default_rng([question.key, depth, purpose])

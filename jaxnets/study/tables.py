@@ -69,7 +69,7 @@ def result_table(summary: pd.DataFrame, question: DepthWidth, measure: Measure) 
     unit = f", {measure.label} in{measure.unit}" if measure.unit else f", {measure.label}"
     table = _table(
         f"Result: {question.seeds} seeds per depth and rate{unit}",
-        "test: mean and nominal 95 % bootstrap interval; valid: best epoch; "
+        "test: mean and 95 % interval over the seeds (Student's t); valid: best epoch; "
         f"epochs to {goal}: median on validation (how many reached it, if not all); "
         "diverged: at all rates; "
         "µs: wall clock of all devices per step of a member, compilation apart",

@@ -64,7 +64,11 @@ def epoch(
     whole, rest = min(whole, wanted), rest if wanted > whole else 0
     if size >= n:  # the order of a full batch means nothing: no shuffle, no copy
         state, record = step(recipe, state, data, keys, hyper, check)
-        return state, jax.tree.map(lambda value: value[None], record), jnp.full((1,), n, jnp.float32)
+        return (
+            state,
+            jax.tree.map(lambda value: value[None], record),
+            jnp.full((1,), n, jnp.float32),
+        )
 
     if recipe.shuffle:
         order = epoch_order(keys[Stream.ORDER], number, n)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from jaxnets.data import Batch
 from jaxnets.network import Collections, Network, Params
+from jaxnets.train.measures import loss_values, metric_values
 from jaxnets.train.recipe import Hyper, Recipe
-from jaxnets.train.step import loss_numbers
 
 CHUNK = 1000
 """Examples that go through the network at once; a constant, so that results never depend on it."""
@@ -41,10 +41,8 @@ def evaluate(
 
     def sums(chunk: Batch) -> dict[str, jax.Array]:
         outputs, _ = recipe.network.apply(params, collections, chunk.x, key=None, train=False)
-        loss = recipe.loss(outputs, chunk, **loss_numbers(recipe, hyper))
-        return {"loss": jnp.sum(loss)} | {
-            name: jnp.sum(metric(outputs, chunk)) for name, metric in recipe.metrics
-        }
+        values = {"loss": loss_values(recipe, hyper, outputs, chunk)}
+        return jax.tree.map(jnp.sum, values | metric_values(recipe, outputs, chunk))
 
     whole, rest = over_chunks(sums, data)
     totals = jax.tree.map(lambda a: jnp.sum(a, axis=0), whole) if whole is not None else None
@@ -86,7 +84,9 @@ def over_chunks(function: Callable[[Any], Any], data: Any) -> tuple[Any, Any]:
     whole, rest = divmod(n, CHUNK)
     first, last = None, None
     if whole:
-        chunks = jax.tree.map(lambda a: a[: whole * CHUNK].reshape(whole, CHUNK, *a.shape[1:]), data)
+        chunks = jax.tree.map(
+            lambda a: a[: whole * CHUNK].reshape(whole, CHUNK, *a.shape[1:]), data
+        )
         first = jax.lax.map(function, chunks)
     if rest:
         last = function(jax.tree.map(lambda a: a[whole * CHUNK :], data))

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxnets import losses, rng
-from jaxnets.data import Batch
-from jaxnets.errors import unknown_name
+from jaxnets.data import Batch, Split
+from jaxnets.errors import lookup
 from jaxnets.metrics import Metric
 from jaxnets.rng import Keys
 from jaxnets.train import selection
+from jaxnets.train.checks import check_data, check_numbers
 from jaxnets.train.epoch import epoch, steps_per_epoch
-from jaxnets.train.recipe import Augment, Hyper, Recipe, make_recipe
+from jaxnets.train.recipe import Augment, Hyper, Recipe, make_recipe, positive_integer
 from jaxnets.train.selection import Run
 from jaxnets.train.state import Fault, TrainState, init_state, known_hyperparameters
 from jaxnets.train.step import finite
@@ -55,7 +56,9 @@ def make_train(
         metrics: measured beside the loss; ``None``: what goes with the loss.
         shuffle: a new order in every epoch.
         augment: ``(key, x) -> x`` on training inputs.
-        keep, monitor, patience: see `jaxnets.train.Recipe`.
+        keep: the weights of the end, or those that were best on ``monitor``.
+        monitor: the record that selects the best weights.
+        patience: stop after so many epochs without a better ``monitor``.
         every: history per epoch (means over it, and the validation part), or per step.
         unroll: steps per iteration of the compiled loop.
 
@@ -63,10 +66,12 @@ def make_train(
         ``train(key, hyper={})``: ``key`` is the member's own typed key, ``hyper`` a mapping from
         names to numbers, traced or not; what is left out has the defaults of optimizer and loss.
         It returns a `Run` (``run.train`` is the last state, ``run.kept`` the weights that count)
-        and the history, arrays of shape ``(epochs,)`` or ``(steps,)``.
+        and the history, arrays of shape ``(epochs,)`` or ``(steps,)``, NaN where the run no longer
+        trained.
 
     Raises:
-        ValueError: neither or both of ``epochs`` and ``steps``, unknown names, sizes out of range.
+        ValueError: neither or both of ``epochs`` and ``steps``, unknown names, sizes out of range,
+            data that do not fit each other, the network or the loss.
         TypeError: an argument of the wrong kind.
 
     Example:
@@ -76,7 +81,8 @@ def make_train(
         >>> x = jnp.linspace(-1, 1, 20)[:, None]
         >>> train = make_train(jn.nn.MLP([8], outputs=1), jn.data.Batch(x, 2 * x + 1),
         ...                    loss="mean_squared_error", optimizer="sgd", epochs=5, batch_size=10)
-        >>> final = lambda rate: train(jax.random.key(0), {"learning_rate": rate})[1]["train_loss"][-1]
+        >>> def final(rate):
+        ...     return train(jax.random.key(0), {"learning_rate": rate})[1]["train_loss"][-1]
         >>> bool(jax.jit(jax.grad(final))(0.01) < 0)
         True
     """
@@ -85,11 +91,11 @@ def make_train(
         shuffle=shuffle, augment=augment, keep=keep, monitor=monitor, patience=patience,
         unroll=unroll,
     )  # fmt: skip
-    data = Batch(jnp.asarray(train.x), jnp.asarray(train.y))
-    held_out = None if valid is None else Batch(jnp.asarray(valid.x), jnp.asarray(valid.y))
-    if held_out is None and (patience is not None or keep == "best") and "valid" in monitor:
-        raise ValueError(f"valid: monitor={monitor!r} selects on it, got None.")
-    whole, rest = _length(epochs, steps, steps_per_epoch(len(data.x), batch_size))
+    lookup("every", every, {"epoch": None, "step": None})
+    data = _rows("train", train)
+    held_out = None if valid is None else _rows("valid", valid)
+    check_data(recipe, {"train": data} | ({} if held_out is None else {"valid": held_out}))
+    whole, rest = _length(epochs, steps, steps_per_epoch(len(data.x), recipe.batch_size))
     known = known_hyperparameters(recipe, data.x[:1])
 
     def run(key: jax.Array, hyper: Hyper | None = None) -> tuple[Run, History]:
@@ -106,8 +112,8 @@ def make_train(
         if every == "step":
             history = jax.tree.map(jnp.ravel, history)
         if rest:
-            last, records, _ = epoch(recipe, state.train, keys, numbers, data, state.epoch, rest)
-            state = state._replace(train=last)
+            last, _, records = one_epoch(recipe, state, keys, numbers, data, steps=rest)
+            state = state._replace(train=last.train)  # an epoch that was cut short does not count
             if every == "step":
                 history = jax.tree.map(lambda a, b: jnp.append(a, b), history, records)
         return state, history
@@ -122,6 +128,7 @@ def one_epoch(
     hyper: Hyper,
     data: Batch,
     differentiable: bool = True,
+    steps: int | None = None,
 ) -> tuple[Run, History, History]:
     """One epoch of a run that may have stopped or diverged: then nothing changes.
 
@@ -135,14 +142,15 @@ def one_epoch(
             without, and again from its beginning with the check if its end is not finite: the
             same results, a third faster for small networks, but reverse-mode differentiation
             cannot pass through the loop.
+        steps: only so many steps of it, static; ``None`` for all.
 
     Returns:
         The run after; the means of the epoch by name, NaN if the run was not active throughout;
-        the record of every step.
+        the record of every step, NaN for those that were not taken.
     """
 
     def attempt(check: bool | jax.Array) -> tuple[TrainState, History, jax.Array]:
-        return epoch(recipe, run.train, keys, hyper, data, run.epoch, check=check)
+        return epoch(recipe, run.train, keys, hyper, data, run.epoch, steps, check)
 
     state, records, sizes = attempt(True) if differentiable else _retried(attempt)
     if recipe.patience is not None:
@@ -153,6 +161,8 @@ def one_epoch(
         name: jnp.where(completed, jnp.sum(values * sizes) / total, jnp.nan)
         for name, values in records.items()
     }
+    taken = jnp.arange(sizes.size) < state.step - run.train.step
+    records = {name: jnp.where(taken, values, jnp.nan) for name, values in records.items()}
     run = run._replace(train=state, epoch=run.epoch + completed.astype(jnp.int32))
     return run, means, records
 
@@ -183,16 +193,30 @@ def _length(epochs: int | None, steps: int | None, per_epoch: int) -> tuple[int,
     if (epochs is None) == (steps is None):
         raise ValueError(f"epochs, steps: expected one of them, got {epochs!r} and {steps!r}.")
     name, value = ("epochs", epochs) if steps is None else ("steps", steps)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name}: expected at least 1, got {value}.")
-    return (value, 0) if steps is None else divmod(value, per_epoch)
+    count = positive_integer(name, value)
+    return (count, 0) if steps is None else divmod(count, per_epoch)
+
+
+def _rows(name: str, part: Any) -> Batch:
+    """One part of the data as arrays, checked as a `Split` is unless it is traced."""
+    if not hasattr(part, "x") or not hasattr(part, "y"):
+        raise TypeError(
+            f"{name}: expected something with x and y, a jaxnets.data.Batch for example, "
+            f"got {type(part).__name__}."
+        )
+    if not any(isinstance(array, jax.core.Tracer) for array in (part.x, part.y)):
+        part = part if isinstance(part, Split) else Split(part.x, part.y, name=name)
+    return Batch(jnp.asarray(part.x), jnp.asarray(part.y))
 
 
 def _complete(recipe: Recipe, hyper: Hyper, known: tuple[str, ...]) -> dict[str, jax.Array]:
-    for name in hyper:
-        if name not in known:
-            raise unknown_name("hyper", name, known)
+    arrays = {name: value for name, value in hyper.items() if isinstance(value, jax.Array)}
+    check_numbers(recipe, {k: v for k, v in hyper.items() if k not in arrays}, known)
+    for name, value in arrays.items():
+        lookup("hyperparameter", name, dict.fromkeys(known))
+        if value.shape:
+            raise ValueError(
+                f"{name}: expected a scalar, got shape {value.shape}; map train over it (jax.vmap)."
+            )
     numbers = {**recipe.defaults, **hyper}
     return {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}

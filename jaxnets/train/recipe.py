@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
+import numpy as np
 
 from jaxnets import losses, optim
 from jaxnets import metrics as metric_table
@@ -95,7 +96,12 @@ def make_recipe(
         batch_size: positive.
         metrics: names of `jaxnets.metrics.METRICS`, or functions by name; ``None`` measures what
             goes with the loss (accuracy with cross-entropy).
-        shuffle, augment, keep, monitor, patience, unroll: see `Recipe`.
+        shuffle: see `Recipe`, as for all that follow.
+        augment: ``(key, x) -> x`` or ``None``.
+        keep: ``"last"`` or ``"best"``.
+        monitor: ``"valid_loss"``, ``"valid_accuracy"``, ...
+        patience: epochs, or ``None``.
+        unroll: steps per iteration of the compiled loop.
 
     Returns:
         The recipe.
@@ -112,10 +118,8 @@ def make_recipe(
     """
     loss_function = losses.get(loss)
     transform = optim.as_optimizer(optimizer)
-    _check_positive_integer("batch_size", batch_size)
-    _check_positive_integer("unroll", unroll)
-    if patience is not None:
-        _check_positive_integer("patience", patience)
+    if not isinstance(shuffle, bool | np.bool_):
+        raise TypeError(f"shuffle: expected True or False, got {shuffle!r}.")
     if keep not in ("last", "best"):
         raise ValueError(f"keep: expected 'last' or 'best', got {keep!r}.")
     if augment is not None and not callable(augment):
@@ -124,21 +128,20 @@ def make_recipe(
         network=as_network(network),
         loss=loss_function,
         optimizer=transform,
-        batch_size=int(batch_size),
+        batch_size=positive_integer("batch_size", batch_size),
         metrics=_metrics(metrics, loss_function),
         shuffle=bool(shuffle),
         augment=augment,
         keep=keep,
         monitor=monitor,
-        patience=patience,
-        unroll=int(unroll),
+        patience=None if patience is None else positive_integer("patience", patience),
+        unroll=positive_integer("unroll", unroll),
     )
-    lookup("monitor", monitor, {f"{part}_{name}": 0 for name in recipe.record_names for part in ("valid", "train")})
-    clash = set(dict(transform.defaults)) & set(losses.hyperparameters(loss_function))
-    if clash:
-        raise ValueError(
-            f"loss and optimizer: both have a hyperparameter {sorted(clash)[0]!r}; rename one."
-        )
+    lookup(
+        "monitor",
+        monitor,
+        {f"{part}_{name}": 0 for name in recipe.record_names for part in ("valid", "train")},
+    )
     return recipe
 
 
@@ -149,13 +152,42 @@ def _metrics(
         return tuple(metric_table.defaults(loss).items())
     if isinstance(given, str):
         given = [given]
-    if isinstance(given, Mapping):
-        return tuple((name, metric_table.get(function)) for name, function in given.items())
-    return tuple((name, metric_table.get(name)) for name in given)
+    if not isinstance(given, Iterable):
+        raise TypeError(f"metrics: expected names or functions by name, got {given!r:.80}.")
+    named = dict(given) if isinstance(given, Mapping) else {name: name for name in given}
+    for name in named:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"metrics: expected names, or functions by name as in {{'mine': mine}}, "
+                f"got {name!r:.80}."
+            )
+        if name == "loss":
+            raise ValueError("metrics: 'loss' is the loss itself; give the metric another name.")
+    return tuple((name, metric_table.get(metric)) for name, metric in named.items())
 
 
-def _check_positive_integer(argument: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
+def positive_integer(argument: str, value: object) -> int:
+    """``value`` as a Python integer, if it is one of at least 1.
+
+    Args:
+        argument: its name, for the message.
+        value: what the user gave.
+
+    Returns:
+        The number.
+
+    Raises:
+        TypeError: not an integer; a bool is none.
+        ValueError: less than 1.
+
+    Example:
+        >>> positive_integer("epochs", 0)
+        Traceback (most recent call last):
+        ...
+        ValueError: epochs: expected at least 1, got 0.
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(f"{argument}: expected an integer, got {type(value).__name__} {value!r}.")
     if value < 1:
         raise ValueError(f"{argument}: expected at least 1, got {value}.")
+    return int(value)

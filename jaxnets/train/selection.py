@@ -13,18 +13,18 @@ from jaxnets.train.state import Fault, TrainState
 
 
 class Best(NamedTuple):
-    """The best weights so far.
+    """The best record so far.
 
     Attributes:
-        params, collections: the network then.
         value: what ``monitor`` was, float32.
         epoch: epochs completed then, int32; 0 for the initial weights, which are never measured.
+        weights: parameters and other collections then; ``None`` if the last ones are kept and
+            the best record only decides when to stop.
     """
 
-    params: Params
-    collections: Collections
     value: jax.Array
     epoch: jax.Array
+    weights: tuple[Params, Collections] | None
 
 
 class Run(NamedTuple):
@@ -32,7 +32,7 @@ class Run(NamedTuple):
 
     Attributes:
         train: the state of the optimizer.
-        best: the best weights, or ``None`` if the last ones are kept.
+        best: the best record, or ``None`` if nothing depends on it.
         epoch: epochs completed, int32.
         stopped: patience has run out, bool.
     """
@@ -50,8 +50,14 @@ class Run(NamedTuple):
     @property
     def kept(self) -> tuple[Params, Collections]:
         """The weights that count."""
-        source = self.train if self.best is None else self.best
-        return source.params, source.collections
+        if self.best is None or self.best.weights is None:
+            return self.train.params, self.train.collections
+        return self.best.weights
+
+    @property
+    def kept_epoch(self) -> jax.Array:
+        """The number of completed epochs after which `kept` was taken."""
+        return self.epoch if self.best is None or self.best.weights is None else self.best.epoch
 
 
 def begin(recipe: Recipe, state: TrainState) -> Run:
@@ -59,7 +65,8 @@ def begin(recipe: Recipe, state: TrainState) -> Run:
     best = None
     if recipe.keep == "best" or recipe.patience is not None:
         worst = jnp.float32(-jnp.inf if recipe.maximized else jnp.inf)
-        best = Best(state.params, state.collections, worst, jnp.int32(0))
+        weights = (state.params, state.collections) if recipe.keep == "best" else None
+        best = Best(worst, jnp.int32(0), weights)
     return Run(state, best, jnp.int32(0), jnp.bool_(False))
 
 
@@ -88,7 +95,8 @@ def decide(recipe: Recipe, run: Run, record: dict[str, jax.Array]) -> Run:
     value = record[recipe.monitor]
     better = value > run.best.value if recipe.maximized else value < run.best.value
     better = better & run.active
-    now = Best(run.train.params, run.train.collections, value, run.epoch)
+    weights = None if run.best.weights is None else (run.train.params, run.train.collections)
+    now = Best(value, run.epoch, weights)
     best = jax.tree.map(lambda a, b: jnp.where(better, a, b), now, run.best)
     stopped = run.stopped
     if recipe.patience is not None:

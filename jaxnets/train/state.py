@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnets import penalties
+from jaxnets import losses, penalties, rng
 from jaxnets.network import HYPER, Collections, Params
 from jaxnets.rng import Keys, Stream
 from jaxnets.train.recipe import GENERAL, Hyper, Recipe
@@ -88,21 +88,40 @@ def optimizer_of(recipe: Recipe, hyper: Hyper) -> Any:
 
 def network_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
     """The names that the network declares in its collection ``"hyper"``; nothing is computed."""
-    _, collections = jax.eval_shape(recipe.network.init, jax.random.key(0), x)
+    _, collections = jax.eval_shape(recipe.network.init, rng.abstract_key(), x)
     leaves = jax.tree_util.tree_leaves_with_path(collections.get(HYPER, {}))
     return tuple(sorted({_name(path) for path, _ in leaves}))
 
 
 def known_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
-    """Every name that a run of this recipe understands."""
-    return (*recipe.defaults, *GENERAL, *network_hyperparameters(recipe, x))
+    """Every name that a run of this recipe understands.
+
+    Raises:
+        ValueError: two of optimizer, loss, network and general numbers share a name: one number
+            would do two things.
+    """
+    owners: dict[str, str] = {}
+    for owner, names in (
+        ("the optimizer", dict(recipe.optimizer.defaults)),
+        ("the loss", losses.hyperparameters(recipe.loss)),
+        ("every run", GENERAL),
+        ("the network", network_hyperparameters(recipe, x)),
+    ):
+        for name in names:
+            if name in owners:
+                raise ValueError(
+                    f"hyperparameter {name!r}: both {owners[name]} and {owner} have one of this "
+                    "name; rename one."
+                )
+            owners[name] = owner
+    return tuple(owners)
 
 
 def _overwritten(collection: Any, hyper: Hyper) -> Any:
     return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: jnp.asarray(hyper[_name(path)], leaf.dtype)
-        if _name(path) in hyper
-        else leaf,
+        lambda path, leaf: (
+            jnp.asarray(hyper[_name(path)], leaf.dtype) if _name(path) in hyper else leaf
+        ),
         collection,
     )
 

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxnets import losses, penalties
+from jaxnets import penalties
 from jaxnets.data import Batch
 from jaxnets.rng import Keys, Stream
+from jaxnets.train.measures import loss_values, metric_values
 from jaxnets.train.recipe import Hyper, Recipe
 from jaxnets.train.state import Fault, TrainState, optimizer_of
 
@@ -23,8 +24,9 @@ def step(
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One step of the optimizer, refused if it would not be finite.
 
-    A step whose loss, gradient or result holds a NaN or an infinity changes nothing but
-    ``state.fault``; so does every later step of that run. The last finite state is kept.
+    A step whose loss or new state holds a NaN or an infinity changes nothing but ``state.fault``;
+    so does every later step of that run. The last finite state is kept. The gradient is looked at
+    only to name what went wrong: clipped by value, an infinite one does no harm.
 
     Args:
         recipe: the static half of the run.
@@ -33,9 +35,10 @@ def step(
         keys: the run's stream keys; those of this step are folded from them by ``state.step``.
         hyper: the run's numbers.
         check: look at the whole new state, which costs up to a third of a small network's step.
-            Without it only the loss is looked at, which finds what went wrong one step too late:
-            a caller who passes ``False`` checks the state later and comes back if it must (see
-            `jaxnets.train.loop.one_epoch`).
+            Without it only the loss is looked at, and the network's other collections, in which
+            the next step may write over an infinity. What went wrong in the rest stays there and
+            is found too late: a caller who passes ``False`` checks the state at the end and comes
+            back if it must (see `jaxnets.train.loop.one_epoch`).
 
     Returns:
         The state after, and the means over the batch of the loss (without penalties) and of every
@@ -64,7 +67,7 @@ def step(
         outputs, collections = recipe.network.apply(
             params, state.collections, x, key=at[Stream.DROPOUT], train=True
         )
-        loss = jnp.mean(recipe.loss(outputs, batch, **loss_numbers(recipe, hyper)))
+        loss = jnp.mean(loss_values(recipe, hyper, outputs, batch))
         return loss + _penalty(params, hyper), (loss, outputs, collections)
 
     (total, (loss, outputs, collections)), gradient = jax.value_and_grad(objective, has_aux=True)(
@@ -78,18 +81,11 @@ def step(
         step=state.step + 1,
         fault=state.fault,
     )
-    record = {"loss": loss} | {
-        name: jnp.mean(metric(outputs, batch)) for name, metric in recipe.metrics
-    }
+    record = {"loss": loss} | jax.tree.map(jnp.mean, metric_values(recipe, outputs, batch))
     return _refuse_if_not_finite(state, new, total, gradient, check), record
 
 
 _PER_STEP = (Stream.DROPOUT, Stream.AUGMENT, Stream.NOISE)
-
-
-def loss_numbers(recipe: Recipe, hyper: Hyper) -> dict[str, Any]:
-    """The loss's own share of the run's numbers."""
-    return {name: hyper[name] for name in losses.hyperparameters(recipe.loss)}
 
 
 def _penalty(params: Any, hyper: Hyper) -> jax.Array | float:
@@ -102,7 +98,7 @@ def _refuse_if_not_finite(
 ) -> TrainState:
     healthy = old.fault == Fault.NONE
     if check is not True:  # for one run this is a real branch, and costs nothing when not taken
-        sound = jax.lax.cond(check, finite, lambda state: jnp.bool_(True), new)
+        sound = jax.lax.cond(check, finite, lambda state: finite(state.collections), new)
     else:
         sound = finite(new)
     accepted = healthy & jnp.isfinite(loss) & sound

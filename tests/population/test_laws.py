@@ -57,7 +57,9 @@ def bits(runs: Runs, index: int) -> list[np.ndarray]:
 
 
 def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
-    return len(a) == len(b) and all(np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b))
+    return len(a) == len(b) and all(
+        np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b, strict=True)
+    )
 
 
 def check_laws(case: Case) -> None:

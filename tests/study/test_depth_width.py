@@ -69,7 +69,11 @@ def test_the_folder_holds_what_was_promised(finished):
     frame = pd.read_csv(out / "summary.csv")
     pd.testing.assert_frame_equal(frame, report.summary)
     assert list(frame["parameters"]) == [62, 57]
-    assert list(pd.read_csv(out / "paired.csv")["depth"]) == [2]
+    paired = pd.read_csv(out / "paired.csv")
+    assert list(paired.columns) == [
+        "depth", "base_depth", "measure", "difference", "low", "high", "confidence", "seeds"
+    ]  # fmt: skip
+    assert paired[["depth", "confidence"]].values.tolist() == [[2, 0.95]]
 
 
 def test_the_test_numbers_are_those_of_the_chosen_kept_weights(finished):
@@ -195,6 +199,49 @@ def test_folders_that_hold_something_else(finished, tmp_path):
     (out / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):
         study.open(out)
+
+
+def test_programs_are_compiled_before_any_of_them_runs(finished, tmp_path, monkeypatch):
+    order = []
+    executables, execute = session.executables, session.execute
+
+    def compiling(blueprint):
+        order.append("compile")
+        return executables(blueprint)
+
+    def running(plan, bar):
+        for result in execute(plan, bar):
+            order.append("run")
+            yield result
+
+    executables.cache_clear()
+    monkeypatch.setattr(session, "executables", compiling)
+    monkeypatch.setattr(session, "execute", running)
+    run(QUESTION, unfinished(copied(finished, tmp_path), 1, 2), progress=False)
+    assert order == ["compile", "compile", "run", "run"]
+    assert executables.cache_info().misses == 2  # nothing was left to compile
+
+
+@pytest.mark.parametrize(
+    ("others", "seeds", "start"),
+    [
+        ((2,), 1, "Against depth 1, paired over 1 seed: depth 2 differs by"),
+        ((2,), 8, "Against depth 1, paired over 8 seeds (95 % interval): depth 2 is better, 3.0 "),
+        (
+            (2, 3), 8,
+            "Against depth 1, paired over 8 seeds (the intervals hold together with 95 % "
+            "confidence): depth 2 is better, 3.0 points [1.0, 5.0]; depth 3 is better, 3.0 ",
+        ),
+    ],
+)  # fmt: skip
+def test_the_sentence_says_what_the_intervals_promise(finished, others, seeds, start):
+    ends = {"low": 0.01, "high": 0.05} if seeds > 1 else {"low": np.nan, "high": np.nan}
+    rows = [
+        {"depth": depth, "base_depth": 1, "difference": 0.03, **ends, "seeds": seeds}
+        for depth in others
+    ]
+    report = dataclasses.replace(finished[1], paired=pd.DataFrame(rows))
+    assert report.sentences()[0].startswith(start)
 
 
 def test_a_full_disk_is_found_before_training(tmp_path, monkeypatch):

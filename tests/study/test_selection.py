@@ -4,8 +4,9 @@ import xarray as xr
 
 from jaxnets.study import DepthWidth
 from jaxnets.study.measure import ACCURACY, SQUARED
-from jaxnets.study.selection import best_values, choose
-from jaxnets.study.summarize import select
+from jaxnets.study.selection import Choice, best_values, choose
+from jaxnets.study.statistics import paired_difference
+from jaxnets.study.summarize import compare, select
 
 NAN = np.nan
 
@@ -57,3 +58,25 @@ def test_every_depth_gets_its_own_rate(measure):
     assert [choice.members for choice in choices] == [(2, 3), (4, 5)]
     backwards = select(history, question, measure, [2, 1])
     assert [choice.members for choice in backwards] == [(4, 5), (2, 3)]
+
+
+@pytest.mark.parametrize("depths", [[3], [3, 1], [3, 1, 2]])
+def test_the_intervals_against_the_first_depth_hold_together(depths):
+    test = np.random.default_rng(0).normal(size=(3, 4))
+    history = xr.Dataset(
+        {"test_loss": ("member", test.ravel())},
+        coords={"seed": ("member", np.tile(np.arange(4), 3))},
+    )
+    choices = [
+        Choice(0, tuple(range(4 * place, 4 * place + 4)), (0.0,)) for place in range(len(depths))
+    ]
+    rows = compare(history, SQUARED, depths, choices).to_dict("records")
+    assert [row["depth"] for row in rows] == depths[1:]
+    for row, values in zip(rows, test[1:], strict=False):
+        assert row["confidence"] == pytest.approx(1.0 - 0.05 / (len(depths) - 1))
+        expected = paired_difference(
+            test[0], values, np.arange(4), np.arange(4), confidence=row["confidence"]
+        )
+        found = tuple(row[name] for name in ("difference", "low", "high", "seeds"))
+        assert found == expected
+        assert (row["base_depth"], row["measure"]) == (3, "test_loss")

@@ -1,0 +1,1 @@
+"""Campaigns that take longer than a test: speed, memory, published numbers."""

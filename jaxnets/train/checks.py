@@ -1,0 +1,121 @@
+"""What a run is refused for, in Python, before anything is compiled."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnets import losses, rng
+from jaxnets.errors import unknown_name
+from jaxnets.hyper import check_number
+from jaxnets.train.recipe import GENERAL, Recipe
+
+
+def check_data(recipe: Recipe, parts: Mapping[str, Any], prefix: str = "") -> None:
+    """Whether recipe and data fit together; the network is traced, not run.
+
+    Args:
+        recipe: the static half of a run.
+        parts: ``"train"`` and, where they exist, ``"valid"`` and ``"test"``: anything with ``x``
+            and ``y``. The values of traced arrays are not looked at.
+        prefix: what comes before a part's name in a message, for example ``"data."``.
+
+    Raises:
+        ValueError: a batch larger than the training part, a selection without its part, a network
+            that cannot take the inputs, outputs or targets that do not fit the loss.
+        TypeError: a network that does not return what a `jaxnets.Network` returns.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> recipe = jn.train.make_recipe(jn.nn.MLP([8], outputs=3), loss="softmax_cross_entropy")
+        >>> check_data(recipe, {"train": jn.data.Batch(jnp.ones((9, 5)), jnp.zeros(9, int))})
+        Traceback (most recent call last):
+        ...
+        ValueError: batch_size: expected at most the 9 training examples, got 32.
+    """
+    train = parts["train"]
+    n = len(train.x)
+    if recipe.batch_size > n:
+        raise ValueError(
+            f"batch_size: expected at most the {n} training examples, got {recipe.batch_size}."
+        )
+    selects = recipe.keep == "best" or recipe.patience is not None
+    if selects and recipe.monitor.startswith("valid") and "valid" not in parts:
+        raise ValueError(
+            f"{prefix}valid: monitor={recipe.monitor!r} needs a validation part, got None."
+        )
+    x = jax.ShapeDtypeStruct((recipe.batch_size, *train.x.shape[1:]), train.x.dtype)
+    outputs = _outputs(recipe, x)
+    if isinstance(outputs, jax.ShapeDtypeStruct):
+        for name, part in parts.items():
+            if not isinstance(part.y, jax.core.Tracer):
+                losses.check_targets(
+                    recipe.loss, np.asarray(part.y), outputs.shape, f"{prefix}{name}.y: "
+                )
+
+
+def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Whether a run of this recipe can have these numbers.
+
+    Args:
+        recipe: the static half of a run.
+        given: concrete numbers by name; it need not be complete.
+        known: see `jaxnets.train.state.known_hyperparameters`.
+
+    Raises:
+        TypeError: something that is not a number.
+        ValueError: an unknown name; a number that is out of range, not finite, or too large for
+            float32.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> recipe = jn.train.make_recipe(jn.nn.MLP([8], outputs=3), loss="softmax_cross_entropy")
+        >>> check_numbers(recipe, {"b1": 1.5}, ("b1",))
+        Traceback (most recent call last):
+        ...
+        ValueError: b1: expected a finite number in [0, 1), got 1.5.
+    """
+    for name, value in given.items():
+        if name not in known:
+            raise unknown_name("hyperparameter", name, known)
+        largest = float(jnp.finfo(jnp.float32).max)
+        if abs(check_number(name, value)) > largest:
+            raise ValueError(f"{name}: expected a float32 number, at most {largest:g}, got {value}.")
+
+    def share(names: Any) -> dict[str, Any]:
+        return {name: value for name, value in given.items() if name in names}
+
+    recipe.optimizer.check(share(dict(recipe.optimizer.defaults)))
+    losses.check_hyperparameters(recipe.loss, share(losses.hyperparameters(recipe.loss)))
+    module = recipe.network.module
+    rest = set(given) - set(recipe.defaults) - set(GENERAL)
+    if module is not None and rest:
+        # A number that the module has as a field is checked as the field is: by building it.
+        module.clone(**share(rest & set(module.__dataclass_fields__)))
+
+
+def _outputs(recipe: Recipe, x: jax.ShapeDtypeStruct) -> Any:
+    """Shapes and dtypes of what the network makes of a batch."""
+    network = recipe.network
+    try:
+        params, collections = jax.eval_shape(network.init, rng.abstract_key(), x)
+    except Exception as error:
+        raise ValueError(
+            f"network: cannot take inputs of shape {x.shape} {x.dtype}: {error}"
+        ) from error
+    if not isinstance(collections, Mapping):
+        raise TypeError(
+            "network: expected init to return (params, state) with a dict of collections, "
+            f"got {type(collections).__name__}; a network without any returns {{}}."
+        )
+    try:
+        outputs, _ = jax.eval_shape(
+            lambda p, c, x: network.apply(p, c, x, key=None, train=False), params, collections, x
+        )
+    except Exception as error:
+        raise ValueError(
+            f"network: cannot take inputs of shape {x.shape} {x.dtype}: {error}"
+        ) from error
+    return outputs
