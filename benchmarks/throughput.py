@@ -20,23 +20,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from rich.console import Console
+from rich.table import Table
 
 import jaxnets as jn
-from benchmarks.environment import write
+from benchmarks.record import write
 
 WIDTHS, BATCH, RATE, EPOCHS = (64, 64), 32, 1e-3, 8
 System = Callable[[], tuple[int, float]]
 """Trains once: member-steps done, and the mean training loss of the last epoch."""
 
 
-def jaxnets_population(data: jn.data.Dataset, members: int, epochs: int) -> System:
+def jaxnets_population(data: jn.data.Dataset, members: int, epochs: int, unroll: int) -> System:
     """The toolkit, without its planning: what a long run spends its time on."""
     from jaxnets.population import execute
 
     spec = jn.make_spec(
         jax.random.key(0), data, jn.grid(network=jn.nn.MLP(WIDTHS, 10), seed=range(members)),
         loss="softmax_cross_entropy", optimizer=jn.optim.adam(learning_rate=RATE),
-        batch_size=BATCH, epochs=epochs, metrics=[], unroll=UNROLL,
+        batch_size=BATCH, epochs=epochs, metrics=[], unroll=unroll,
     )  # fmt: skip
     plan = jn.make_plan(spec)
 
@@ -45,9 +47,6 @@ def jaxnets_population(data: jn.data.Dataset, members: int, epochs: int) -> Syst
         return plan.steps, float(np.median(group.history["train_loss"][:, -1]))
 
     return run
-
-
-UNROLL = 1
 
 
 class Net(nn.Module):
@@ -154,10 +153,9 @@ def main() -> None:
     parser.add_argument("--members", type=int, nargs="+", default=[1, 32, 128])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--unroll", type=int, default=UNROLL)
+    parser.add_argument("--unroll", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="store the result as JSON")
     arguments = parser.parse_args()
-    globals()["UNROLL"] = arguments.unroll
     jn.use_all_cores()
     data = jn.data.mnist1d(valid=0)
     epochs = arguments.epochs
@@ -171,19 +169,24 @@ def main() -> None:
         print("torch is not installed: its rows are left out (pip install 'jaxnets[bench]').")
     for count in arguments.members:
         systems[f"jaxnets, {count} member{'s' * (count > 1)}"] = jaxnets_population(
-            data, count, epochs
+            data, count, epochs, arguments.unroll
         )
     rows = measure(systems, arguments.rounds)
     loop = rows["Flax, hand-written loop"]
     torch_best = max((r["rate"] for name, r in rows.items() if name.startswith("torch")), default=0)
-    print(f"{'system':28s} {'model-steps/s':>14s} {'lowest':>9s} {'highest':>9s} {'/ loop':>7s} "
-          f"{'/ torch':>8s} {'loss':>7s}")  # fmt: skip
+    table = Table(title=f"40-64-64-10, batch 32, Adam: medians of {arguments.rounds} rounds")
+    for column in ("system", "model-steps/s", "lowest", "highest", "/ loop", "/ torch", "loss"):
+        table.add_column(column, justify="left" if column == "system" else "right")
     for name, row in rows.items():
         row["ratio_to_loop"] = row["rate"] / loop["rate"]
         row["ratio_to_torch"] = row["rate"] / torch_best if torch_best else float("nan")
-        void = "" if abs(row["loss"] - loop["loss"]) < 0.15 * loop["loss"] else "  VOID: other loss"
-        print(f"{name:28s} {row['rate']:14,.0f} {row['lowest']:9,.0f} {row['highest']:9,.0f} "
-              f"{row['ratio_to_loop']:7.2f} {row['ratio_to_torch']:8.2f} {row['loss']:7.3f}{void}")  # fmt: skip
+        void = "" if abs(row["loss"] / loop["loss"] - 1) < 0.15 else " VOID"
+        table.add_row(
+            name, f"{row['rate']:,.0f}", f"{row['lowest']:,.0f}", f"{row['highest']:,.0f}",
+            f"{row['ratio_to_loop']:.2f}", f"{row['ratio_to_torch']:.2f}",
+            f"{row['loss']:.3f}{void}",
+        )  # fmt: skip
+    Console(width=100).print(table)
     if arguments.write:
         command = "python -m benchmarks.throughput"
         print(write("throughput", {"command": command, "rounds": arguments.rounds, "rows": rows}))

@@ -59,8 +59,8 @@ figure, (left, right) = plt.subplots(
 for width, color, mark in zip(WIDTHS, ("#E69F00", "#009E73", "#0072B2"), "ovs",
                               strict=True):  # fmt: skip
     one = cube.sel(width=width)
-    left.errorbar(RATES, one.mean("seed"), one.std("seed", ddof=1), color=color, marker=mark, capsize=2,
-                  label=f"{width}")  # fmt: skip
+    left.errorbar(RATES, one.mean("seed"), one.std("seed", ddof=1), color=color, marker=mark,
+                  capsize=2, label=f"{width}")  # fmt: skip
     rate = float(chosen.sel(width=width))
     left.plot(rate, one.sel(learning_rate=rate).mean(), "o", ms=13, mfc="none", mec="black")
 left.set(xscale="log", xlabel="learning rate of Adam", ylabel="validation accuracy (%)",

@@ -20,6 +20,7 @@ def use_all_cores(count: int | None = None) -> int:
         The number of devices that the default backend has now.
 
     Raises:
+        TypeError: ``count`` is not an integer.
         ValueError: ``count`` is less than 1.
 
     Warns:
@@ -29,14 +30,11 @@ def use_all_cores(count: int | None = None) -> int:
         >>> use_all_cores(2)
         2
     """
-    wanted = (
-        len(os.sched_getaffinity(0))
-        if count is None and hasattr(os, "sched_getaffinity")
-        else count
-    )
-    wanted = wanted or os.cpu_count() or 1
-    if wanted < 1:
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool)):
+        raise TypeError(f"count: expected an integer, got {type(count).__name__} {count!r}.")
+    if count is not None and count < 1:
         raise ValueError(f"count: expected at least 1, got {count}.")
+    wanted = _cores() if count is None else count
     try:
         jax.config.update("jax_num_cpu_devices", wanted)
     except RuntimeError:
@@ -48,3 +46,10 @@ def use_all_cores(count: int | None = None) -> int:
                 stacklevel=2,
             )
     return jax.local_device_count()
+
+
+def _cores() -> int:
+    """The cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -113,7 +113,7 @@ def from_linen(module: linen.Module) -> Network:
 def _from_linen(module: linen.Module) -> Network:
     takes_train = "train" in inspect.signature(type(module).__call__).parameters
 
-    def keywords(train: bool) -> dict[str, bool]:
+    def keywords(train: bool) -> dict[str, Any]:
         return {"train": train} if takes_train else {}
 
     def init(key: jax.Array, x: Any) -> Initialized:

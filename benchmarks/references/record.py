@@ -1,21 +1,19 @@
 """What an experiment returns, and how it is printed and kept."""
 
-import datetime
-import importlib.metadata
 import json
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-RESULTS = Path(__file__).parents[1] / "results" / "references.json"
+from benchmarks.record import RESULTS as FOLDER
+from benchmarks.record import environment
+
+RESULTS = FOLDER / "references.json"
 
 
 @dataclass(frozen=True)
@@ -59,21 +57,6 @@ class Line:
         }
 
 
-def environment() -> dict[str, Any]:
-    """Versions and hardware."""
-    packages = ("jaxnets", "jax", "jaxlib", "flax", "optax", "numpy", "mnist1d")
-    device = jax.devices()[0]
-    return {
-        "date": datetime.date.today().isoformat(),
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "devices": f"{jax.local_device_count()} x {device.device_kind}",
-    }
-
-
 def keep(path: Path, experiment: str, lines: Sequence[Line], seconds: float) -> None:
     """Replace one experiment in the file, leaving the others as they are."""
     known = json.loads(path.read_text()) if path.exists() else {}
@@ -97,13 +80,3 @@ def show(experiment: str, lines: Sequence[Line], seconds: float) -> None:
         met = {None: "", True: "yes", False: "NO"}[line.met]
         table.add_row(line.quantity, line.published, band, f"{line.median:.4g}", values, met)
     Console(width=110).print(table)
-
-
-def _processor() -> str:
-    """The name of the processor, as far as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for row in info.read_text().splitlines():
-            if row.startswith("model name"):
-                return row.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -138,6 +138,16 @@ class ConvNet(nn.Module):
         check_fields(self)
         super().__post_init__()
 
+    @property
+    def depth(self) -> int:
+        """Convolutional layers."""
+        return len(self.features)
+
+    @property
+    def width(self) -> int:
+        """Channels of the widest layer."""
+        return max(self.features, default=0)
+
     @nn.compact
     def __call__(
         self, x: jax.Array, train: bool = False, dropout_rate: jax.Array | float | None = None

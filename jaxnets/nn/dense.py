@@ -187,6 +187,16 @@ class MLP(nn.Module):
         check_fields(self)
         super().__post_init__()
 
+    @property
+    def depth(self) -> int:
+        """Hidden layers."""
+        return len(self.features)
+
+    @property
+    def width(self) -> int:
+        """Units of the widest hidden layer."""
+        return max(self.features, default=0)
+
     @nn.compact
     def __call__(
         self,

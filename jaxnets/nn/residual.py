@@ -78,6 +78,16 @@ class ResidualMLP(nn.Module):
         check_fields(self)
         super().__post_init__()
 
+    @property
+    def depth(self) -> int:
+        """Hidden layers, the first and those of all blocks."""
+        return 1 + self.blocks * self.layers_per_block
+
+    @property
+    def width(self) -> int:
+        """Units of every hidden layer."""
+        return self.features
+
     @nn.compact
     def __call__(
         self,

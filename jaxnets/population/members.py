@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxnets import rng
-from jaxnets.errors import unknown_name
-from jaxnets.hyper import check_number, is_number
+from jaxnets.errors import lookup
+from jaxnets.hyper import check_number
 from jaxnets.network import Network, as_network
 
 CHOICES = ("optimizer", "loss", "batch_size")
@@ -28,6 +29,11 @@ class Member:
         numbers: hyperparameters by name.
         choices: ``optimizer``, ``loss`` or ``batch_size``, where it is not that of the others.
 
+    Raises:
+        TypeError: a seed that is no integer, a hyperparameter that is no number.
+        ValueError: an unknown name of a seed or choice, a seed out of range, a number that is not
+            finite.
+
     Example:
         >>> import jaxnets as jn
         >>> member(jn.nn.MLP([8], outputs=3), seed=1, learning_rate=0.01).numbers
@@ -38,6 +44,15 @@ class Member:
     seeds: Mapping[str, int] = field(default_factory=lambda: {"seed": 0})
     numbers: Mapping[str, float] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        seeds = {name: _check_seed(name, value) for name, value in self.seeds.items()}
+        numbers = {name: check_number(name, value) for name, value in self.numbers.items()}
+        for name in self.choices:
+            lookup("choices", name, dict.fromkeys(CHOICES))
+        object.__setattr__(self, "network", as_network(self.network))
+        object.__setattr__(self, "seeds", {"seed": 0, **seeds})
+        object.__setattr__(self, "numbers", numbers)
 
     @property
     def stream_seeds(self) -> tuple[int, ...]:
@@ -77,23 +92,9 @@ def member(network: object, **settings: Any) -> Member:
         >>> member(jn.nn.MLP([8], outputs=3), seed=3, order_seed=0).seeds
         {'seed': 3, 'order_seed': 0}
     """
-    seeds: dict[str, int] = {"seed": 0}
-    numbers: dict[str, float] = {}
-    choices: dict[str, Any] = {}
-    for name, value in settings.items():
-        if name in rng.SEED_NAMES:
-            seeds[name] = _check_seed(name, value)
-        elif name.endswith("_seed"):
-            raise unknown_name("member", name, rng.SEED_NAMES)
-        elif name in CHOICES:
-            choices[name] = value
-        elif is_number(value):
-            numbers[name] = check_number(name, value)
-        else:
-            raise TypeError(
-                f"{name}: expected a number, got {type(value).__name__} {value!r}. "
-                f"Only {', '.join(('network', *CHOICES))} may be something else."
-            )
+    choices = {name: value for name, value in settings.items() if name in CHOICES}
+    seeds = {name: value for name, value in settings.items() if name.endswith("seed")}
+    numbers = {k: v for k, v in settings.items() if k not in choices and k not in seeds}
     return Member(as_network(network), seeds, numbers, choices)
 
 
@@ -152,10 +153,12 @@ def as_members(members: object) -> list[Member]:
 
 
 def _axis(name: str, value: Any) -> list[Any]:
-    is_axis = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
+    if isinstance(value, np.ndarray | jax.Array):
+        value = np.asarray(value).tolist()  # a number of Python's where there is no axis
+    is_axis = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     if name == "network" and _is_pair(value):
         is_axis = False
-    entries = [v.item() if isinstance(v, np.generic) else v for v in value] if is_axis else [value]
+    entries = list(value) if is_axis else [value]
     if not entries:
         raise ValueError(
             f"{name}: expected at least one value, got an empty {type(value).__name__}."
@@ -175,6 +178,7 @@ def _is_pair(value: object) -> bool:
 
 
 def _check_seed(name: str, value: object) -> int:
+    lookup("member", name, dict.fromkeys(rng.SEED_NAMES))
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name}: expected an integer, got {type(value).__name__} {value!r}.")
     if not 0 <= value < 2**32:

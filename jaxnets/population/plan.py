@@ -12,6 +12,7 @@ from rich.table import Table
 
 from jaxnets.population.spec import Group, Spec, StepShape, step_cost
 from jaxnets.train import steps_per_epoch
+from jaxnets.train.recipe import positive_integer
 
 CHUNK_STEPS = 2000
 """At most so many steps of a member between two looks at it (progress, early stopping)."""
@@ -153,15 +154,12 @@ def make_plan(
         The plan.
 
     Raises:
-        TypeError, ValueError: ``lanes`` is no positive integer, ``devices`` is empty.
+        TypeError: ``lanes`` is no integer, ``devices`` is no list of devices.
+        ValueError: ``lanes`` is less than 1, ``devices`` is empty, has one twice, or mixes kinds.
     """
-    if lanes is not None and (not isinstance(lanes, int) or isinstance(lanes, bool)):
-        raise TypeError(f"lanes: expected an integer, got {type(lanes).__name__} {lanes!r}.")
-    if lanes is not None and lanes < 1:
-        raise ValueError(f"lanes: expected at least 1, got {lanes}.")
-    places = tuple(jax.local_devices() if devices is None else devices)
-    if not places:
-        raise ValueError("devices: expected at least one, got none.")
+    if lanes is not None:
+        lanes = positive_integer("lanes", lanes)
+    places = tuple(jax.local_devices()) if devices is None else _places(devices)
     programs = tuple(_program(spec, group, lanes, places) for group in spec.groups)
     return Plan(
         spec=spec,
@@ -170,6 +168,18 @@ def make_plan(
         data_bytes=_data_bytes(spec),
         result_bytes=sum(len(p.group.rows) * 4 * p.parameters for p in programs),
     )
+
+
+def _places(devices: object) -> tuple[jax.Device, ...]:
+    if not isinstance(devices, Sequence) or not all(isinstance(d, jax.Device) for d in devices):
+        raise TypeError(
+            f"devices: expected a list of devices such as jax.local_devices(), got {devices!r:.80}."
+        )
+    if not devices:
+        raise ValueError("devices: expected at least one, got none.")
+    if len(set(devices)) < len(devices) or len({d.device_kind for d in devices}) > 1:
+        raise ValueError(f"devices: expected different devices of one kind, got {devices!r:.80}.")
+    return tuple(devices)
 
 
 def _program(

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxnets import rng
-from jaxnets.data import Batch, Dataset
+from jaxnets.data import Batch, Dataset, Split
 from jaxnets.population.plan import Program
 from jaxnets.population.spec import Spec, program_key
 from jaxnets.train import Run, init_state, selection
@@ -81,10 +81,8 @@ def chunk_function(recipe: Recipe, history_every: int, periods: int) -> Chunk:
         numbers = lane.numbers
 
         def one(_: jax.Array, carry: tuple[Run, Any]) -> tuple[Run, Any]:
-            run, means, _ = one_epoch(
-                recipe, carry[0], keys, numbers, data.train, differentiable=False
-            )
-            return run, means
+            after = one_epoch(recipe, carry[0], keys, numbers, data.train, differentiable=False)
+            return after[:2]
 
         def period(index: jax.Array, carry: tuple[Run, Any]) -> tuple[Run, Any]:
             run, history = carry
@@ -213,7 +211,7 @@ def executables(blueprint: Blueprint) -> Executables:
     data = Data(batches["train"], batches.get("valid"))
     numbers = {name: placed((width,), jnp.float32, own) for name in blueprint.names}
     lanes = Lanes(placed((width, len(rng.Stream)), jnp.uint32, own), numbers)
-    root = placed((), jax.eval_shape(lambda: jax.random.key(0)).dtype)
+    root = placed((), rng.abstract_key().dtype)
     x = placed((1, *data.train.x.shape[1:]), jnp.float32)
     span = Span(placed((), jnp.int32), placed((), jnp.int32))
     # The beginning runs once per member and is full of random draws, which take LLVM longer than
@@ -274,11 +272,8 @@ def place(data: Dataset, program: Program) -> Data:
     """
     sharding = NamedSharding(mesh_of(program), PartitionSpec())
 
-    def put(part: Any) -> Batch | None:
-        if part is None:
-            return None
+    def put(part: Split) -> Batch:
         x = jax.device_put(part.x, sharding)
-        return Batch(x, x if part.y is part.x else jax.device_put(part.y, sharding))
+        return Batch(x, x if part.reconstructs else jax.device_put(part.y, sharding))
 
-    train = put(data.train)
-    return Data(train, put(data.valid))  # type: ignore[arg-type]
+    return Data(put(data.train), None if data.valid is None else put(data.valid))

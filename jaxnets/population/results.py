@@ -47,30 +47,36 @@ class GroupResult:
 
     @classmethod
     def from_pieces(
-        cls, program: Program, pieces: Sequence[Any], **seconds: float
+        cls,
+        program: Program,
+        pieces: Sequence[Any],
+        *,
+        compile_seconds: float,
+        run_seconds: float,
     ) -> "GroupResult":
         """Join what the dispatches returned; shorter histories are filled up with NaN."""
-        longest = max(next(iter(piece.history.values())).shape[1] for piece in pieces)
+        longest = max(array.shape[1] for piece in pieces for array in piece.history.values())
 
-        def join(name: str) -> np.ndarray:
-            arrays = [piece.history[name] for piece in pieces]
-            return np.concatenate(
-                [
-                    np.pad(a, ((0, 0), (0, longest - a.shape[1])), constant_values=np.nan)
-                    for a in arrays
-                ]
-            )
+        def padded(array: np.ndarray) -> np.ndarray:
+            missing = longest - array.shape[1]
+            return np.pad(array, ((0, 0), (0, missing)), constant_values=np.nan)
 
-        stacked = {
-            name: np.concatenate([getattr(piece, name) for piece in pieces])
-            for name in ("epochs", "best_epoch", "steps", "fault")
-        }
+        def joined(name: str) -> np.ndarray:
+            return np.concatenate([getattr(piece, name) for piece in pieces])
+
         return cls(
             program=program,
             kept=jax.tree.map(lambda *a: np.concatenate(a), *[piece.kept for piece in pieces]),
-            history={name: join(name) for name in pieces[0].history},
-            **stacked,
-            **seconds,
+            epochs=joined("epochs"),
+            best_epoch=joined("best_epoch"),
+            steps=joined("steps"),
+            fault=joined("fault"),
+            history={
+                name: np.concatenate([padded(piece.history[name]) for piece in pieces])
+                for name in pieces[0].history
+            },
+            compile_seconds=compile_seconds,
+            run_seconds=run_seconds,
         )
 
 
@@ -82,11 +88,13 @@ class Trained:
         member: what it was asked to be.
         params: its parameters.
         collections: its other collections.
+        precision: of matrix products, as it was trained.
     """
 
     member: Member
     params: Params
     collections: Collections
+    precision: str = "highest"
 
     @property
     def network(self) -> Network:
@@ -95,7 +103,9 @@ class Trained:
 
     def predict(self, x: Any) -> jax.Array:
         """The outputs for ``x`` of shape ``(n, ...)``, in evaluation mode."""
-        return _predict(self.network, self.params, self.collections, jnp.asarray(x, jnp.float32))
+        array = jnp.asarray(x, jnp.float32)
+        with jax.default_matmul_precision(self.precision):
+            return _predict(self.network, self.params, self.collections, array)
 
 
 @dataclass(frozen=True)
@@ -154,26 +164,23 @@ class Runs:
         """One member with the weights that were kept."""
         group, place = self._find(member)
         params, collections = jax.tree.map(lambda a: a[place], group.kept)
-        return Trained(self.members[_index(member, len(self))], params, collections)
+        own = self.members[_index(member, len(self))]
+        return Trained(own, params, collections, self.plan.spec.precision)
 
     def predict(self, x: Any) -> np.ndarray:
         """The outputs of all members.
 
         Args:
-            x: ``(n, ...)``.
+            x: ``(n, ...)``, inputs like those of the data.
 
         Returns:
             ``(members, n, ...)``; all networks must have outputs of one shape.
+
+        Raises:
+            ValueError: ``x`` has no rows, or rows of another shape than the data.
         """
-        outputs: list[Any] = [None] * len(self)
-        array = jnp.asarray(x, jnp.float32)
-        for group in self.groups:
-            network = group.program.group.recipe.network
-            for place, row in enumerate(group.program.group.rows):
-                outputs[row] = np.asarray(
-                    _predict(network, *jax.tree.map(lambda a, i=place: a[i], group.kept), array)
-                )
-        return np.stack(outputs)
+        array = self._checked("x", jnp.asarray(x, jnp.float32))
+        return np.stack([np.asarray(self[row].predict(array)) for row in range(len(self))])
 
     def evaluate(
         self, part: str | Split = "test", members: Sequence[int] | None = None
@@ -186,10 +193,17 @@ class Runs:
 
         Returns:
             A data set over ``member`` with the coordinates of `history`.
+
+        Raises:
+            TypeError: ``part`` is neither a name nor has ``x`` and ``y``.
+            ValueError: a part that the data do not have; no rows, or rows of another shape.
+            IndexError: a member that there is not.
         """
         parts = self.plan.spec.data.parts()
         split = lookup("part", part, parts) if isinstance(part, str) else part
-        batch = Batch(jnp.asarray(split.x), jnp.asarray(split.y))
+        if not hasattr(split, "x") or not hasattr(split, "y"):
+            raise TypeError(f"part: expected a name or a Split, got {type(part).__name__}.")
+        batch = Batch(self._checked("part.x", jnp.asarray(split.x)), jnp.asarray(split.y))
         rows = range(len(self)) if members is None else [_index(m, len(self)) for m in members]
         measured = [self._evaluate(row, batch) for row in rows]
         names = list(dict.fromkeys(name for one in measured for name in one))
@@ -218,6 +232,13 @@ class Runs:
             if row in group.program.group.rows:
                 return group, group.program.group.rows.index(row)
         raise AssertionError(f"member {row} is in no group")
+
+    def _checked(self, argument: str, x: jax.Array) -> jax.Array:
+        shape = self.plan.spec.data.input_shape
+        if x.shape[1:] != shape or not len(x):
+            wanted = ", ".join(["n > 0", *map(str, shape)])
+            raise ValueError(f"{argument}: expected shape ({wanted}), got {x.shape}.")
+        return x
 
     def _evaluate(self, row: int, batch: Batch) -> dict[str, float]:
         group, place = self._find(row)

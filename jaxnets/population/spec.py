@@ -1,6 +1,7 @@
 """A whole population written down: members, data, what they have in common; all checked."""
 
 import functools
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,11 +13,11 @@ import numpy as np
 
 from jaxnets import rng
 from jaxnets.data import Batch, Dataset
-from jaxnets.errors import unknown_name
+from jaxnets.errors import lookup
 from jaxnets.population.members import Member, as_members
 from jaxnets.train import Recipe, TrainState, init_state, make_recipe, step
 from jaxnets.train.checks import check_data, check_numbers
-from jaxnets.train.recipe import positive_integer
+from jaxnets.train.recipe import Hyper, positive_integer
 from jaxnets.train.state import known_hyperparameters
 
 
@@ -90,6 +91,8 @@ def make_spec(
         ValueError, TypeError: naming the member and the argument, what was expected, what came.
     """
     rng.check_key(key)
+    for name in recipe:
+        lookup("argument", name, _OPTIONS)
     if not isinstance(data, Dataset):
         raise TypeError(
             f"data: expected a jaxnets.data.Dataset, got {type(data).__name__}; arrays become one "
@@ -104,6 +107,9 @@ def make_spec(
     everyone = tuple(as_members(members))
     groups = _group(data, everyone, recipe, precision)
     return Spec(key, data, everyone, groups, epochs, history_every, precision)
+
+
+_OPTIONS = dict.fromkeys(set(inspect.signature(make_recipe).parameters) - {"network"})
 
 
 def _group(
@@ -202,15 +208,17 @@ def step_cost(shape: StepShape) -> StepCost:
     """Trace one step of one member: what does not fit together is found here."""
     recipe = shape.recipe
 
-    def function(key: jax.Array, numbers: dict[str, jax.Array], batch: Batch) -> Any:
-        keys = rng.member_keys(key)
-        state = init_state(recipe, keys, numbers, batch.x[:1])
-        return step(recipe, state, batch, keys, numbers)
+    def begin(key: jax.Array, numbers: Hyper, x: jax.Array) -> TrainState:
+        return init_state(recipe, rng.member_keys(key), numbers, x[:1])
 
+    def one(state: TrainState, key: jax.Array, numbers: Hyper, batch: Batch) -> Any:
+        return step(recipe, state, batch, rng.member_keys(key), numbers)
+
+    key = rng.abstract_key()
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in shape.names}
     with jax.default_matmul_precision(shape.precision):
-        lowered = jax.jit(function).lower(rng.abstract_key(), numbers, shape.batch)
-    state, _ = lowered.out_info
+        state = jax.eval_shape(begin, key, numbers, shape.batch.x)
+        lowered = jax.jit(one).lower(state, key, numbers, shape.batch)
     return StepCost(state, float((lowered.cost_analysis() or {}).get("flops", 0.0)))
 
 

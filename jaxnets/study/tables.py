@@ -69,7 +69,7 @@ def result_table(summary: pd.DataFrame, question: DepthWidth, measure: Measure) 
     unit = f", {measure.label} in{measure.unit}" if measure.unit else f", {measure.label}"
     table = _table(
         f"Result: {question.seeds} seeds per depth and rate{unit}",
-        "test: mean and 95 % interval over the seeds (Student's t); valid: best epoch; "
+        "test: mean ± half its 95 % interval over the seeds (Student's t); valid: best epoch; "
         f"epochs to {goal}: median on validation (how many reached it, if not all); "
         "diverged: at all rates; "
         "µs: wall clock of all devices per step of a member, compilation apart",
@@ -111,12 +111,14 @@ def short(value: float) -> str:
 
 def _cells(row: Mapping[Any, Any], measure: Measure) -> list[str]:
     name = f"test_{measure.name}"
-    ends = interval(measure, row[f"{name}_low"], row[f"{name}_high"])
+    # Student's interval is symmetric, and both of its ends would not fit into 80 columns.
+    half = row[f"{name}_high"] - row[name]
+    spread = "" if math.isnan(half) else f" ± {show(measure, half)}"
     return [
         f"{row['depth']} x {row['width']}",
         f"{row['parameters']:,}",
         f"{row['learning_rate']:g}",
-        f"{show(measure, row[name])} {ends}".rstrip(),
+        f"{show(measure, row[name])}{spread}",
         show(measure, row[f"valid_{measure.name}"]),
         _epochs(row["epochs_to_threshold"], row["reached"], row["seeds"]),
         f"{row['diverged']}/{row['members']}",

@@ -82,7 +82,9 @@ def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: tuple[str, ..
             raise unknown_name("hyperparameter", name, known)
         largest = float(jnp.finfo(jnp.float32).max)
         if abs(check_number(name, value)) > largest:
-            raise ValueError(f"{name}: expected a float32 number, at most {largest:g}, got {value}.")
+            raise ValueError(
+                f"{name}: expected a float32 number, at most {largest:g}, got {value}."
+            )
 
     def share(names: Any) -> dict[str, Any]:
         return {name: value for name, value in given.items() if name in names}

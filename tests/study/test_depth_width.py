@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from rich.console import Console
 
 from jaxnets.data import Split
 from jaxnets.population.results import Runs
 from jaxnets.study import DepthWidth, folder, prepare, run, session
+from jaxnets.study.measure import ACCURACY, SQUARED
+from jaxnets.study.tables import result_table
 
 QUESTION = DepthWidth(
     "moons", depths=(1, 2), params=60, learning_rates=(1e-3, 3e-2), seeds=2, epochs=3, batch_size=50
@@ -242,6 +245,26 @@ def test_the_sentence_says_what_the_intervals_promise(finished, others, seeds, s
     ]
     report = dataclasses.replace(finished[1], paired=pd.DataFrame(rows))
     assert report.sentences()[0].startswith(start)
+
+
+@pytest.mark.parametrize(("measure", "mean"), [(ACCURACY, 0.987), (SQUARED, 2.345)])
+def test_the_result_fits_into_80_columns(finished, measure, mean):
+    name = f"test_{measure.name}"
+    wide = {
+        "depth": 12, "width": 1024, "parameters": 123_456, "learning_rate": 0.0003, name: mean,
+        f"{name}_low": -mean, f"{name}_high": 3 * mean, f"valid_{measure.name}": mean,
+        "epochs_to_threshold": np.inf, "reached": 0.25, "seeds": 16, "members": 128,
+        "diverged": 128, "flops_per_step": 123e6, "microseconds_per_member_step": 1234.0,
+    }  # fmt: skip
+    table = result_table(pd.DataFrame([wide]), QUESTION, measure)
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(table)
+    shown = capture.get()
+    assert f"{'98.7 ± 197.4' if measure.rising else '2.345 ± 4.690'} " in shown
+    assert "never (4/16) 128/128 123 M  1234" in shown
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_a_full_disk_is_found_before_training(tmp_path, monkeypatch):

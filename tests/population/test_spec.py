@@ -1,0 +1,81 @@
+"""How members become groups: one per architecture and set of numbers."""
+
+import itertools
+
+import jax
+import numpy as np
+import optax
+
+import jaxnets as jn
+from jaxnets.population.spec import make_group, make_spec
+from tests.small import BATCH, DATA, LOSS, NET, ROOT, compilations, regression
+
+OTHER = jn.nn.MLP([5], outputs=3)
+
+
+def spec(members: list[jn.Member], **options):
+    given = {"loss": LOSS, "optimizer": "sgd", "batch_size": BATCH, "epochs": 2} | options
+    return make_spec(ROOT, DATA, members, **given)
+
+
+def rows(*members: list[jn.Member], **options) -> list[tuple[int, ...]]:
+    return [group.rows for group in spec([*itertools.chain(*members)], **options).groups]
+
+
+def test_numbers_and_seeds_do_not_make_programs():
+    members = jn.grid(network=[NET, OTHER], learning_rate=[0.1, 0.2], seed=range(2))
+    assert rows(members) == [(0, 1, 2, 3), (4, 5, 6, 7)]
+    again = jn.grid(network=jn.nn.MLP((4,), 3), learning_rate=0.3)
+    assert rows(members, again) == [(0, 1, 2, 3, 8), (4, 5, 6, 7)]
+
+
+def test_optimizers_that_differ_in_their_numbers_alone_share_a_program():
+    choices = ["sgd", jn.optim.sgd(0.3), jn.optim.sgd]
+    members = jn.grid(network=NET, optimizer=choices)
+    (group,) = spec(members).groups
+    np.testing.assert_allclose(group.numbers["learning_rate"], [0.01, 0.3, 0.01])
+    clipped = jn.grid(network=NET, optimizer=[jn.optim.sgd(clip_norm=c) for c in (1.0, 2.0)])
+    assert rows(members, clipped) == [(0, 1, 2), (3, 4)]
+
+
+def test_what_makes_a_program_of_its_own():
+    transformation = optax.sgd(0.1)
+    choices = [
+        {}, {"batch_size": 5}, {"loss": "mean_absolute_error"}, {"optimizer": "adam"},
+        {"optimizer": transformation}, {"l2": 0.0},
+    ]  # fmt: skip
+    found = make_spec(
+        ROOT, jn.data.Dataset.from_splits((DATA.train.x, DATA.train.x), valid=None, test=None),
+        [jn.member(NET, **choice) for choice in choices for _ in range(2)],
+        loss="mean_squared_error", optimizer="sgd", epochs=1, batch_size=4,
+    )  # fmt: skip
+    assert [group.rows for group in found.groups] == [(i, i + 1) for i in range(0, 12, 2)]
+
+
+def test_groups_hold_what_differs():
+    members = [jn.member(NET, learning_rate=0.1 * i, seed=i, order_seed=9) for i in range(3)]
+    (group,) = spec(members).groups
+    assert group.names == ("label_smoothing", "learning_rate")
+    np.testing.assert_array_equal(group.numbers["learning_rate"], np.float32([0, 0.1, 0.2]))
+    assert group.seeds.dtype == np.uint32
+    np.testing.assert_array_equal(group.seeds, [[i, 9, i, i, i] for i in range(3)])
+    part = make_group(group, [2])
+    assert part.rows == (0,) and part.seeds.tolist() == [[2, 9, 2, 2, 2]]
+
+
+def test_the_best_weights_are_kept_where_there_is_a_validation_part():
+    assert spec([jn.member(NET)]).groups[0].recipe.keep == "best"
+    assert spec([jn.member(NET)], keep="last").groups[0].recipe.keep == "last"
+    found = make_spec(ROOT, regression(), jn.nn.MLP([4], 2), loss="huber", epochs=1, batch_size=4)
+    assert found.groups[0].recipe.keep == "last"
+
+
+def test_nothing_is_compiled():
+    with compilations() as compiled:
+        spec(jn.grid(network=jn.nn.MLP([9], 3, norm="batch", dropout_rate=0.2), seed=range(3)))
+    assert not compiled
+
+
+def test_the_default_generator_does_not_matter():
+    with jax.default_prng_impl("rbg"):
+        spec(jn.grid(network=jn.nn.MLP([11], 3, dropout_rate=0.2)))

@@ -1,0 +1,83 @@
+"""The static half of a run: what a user writes, and what is refused."""
+
+import numpy as np
+import optax
+import pytest
+
+import jaxnets as jn
+from jaxnets.train import make_recipe
+from tests.small import LOSS, NET
+
+
+def test_names_become_what_they_stand_for():
+    recipe = make_recipe(NET, loss=LOSS, optimizer="momentum", batch_size=np.int64(4))
+    assert recipe.loss is jn.losses.softmax_cross_entropy
+    assert recipe.defaults == {"learning_rate": 0.01, "momentum": 0.9, "label_smoothing": 0.0}
+    assert recipe.record_names == ("loss", "accuracy") and type(recipe.batch_size) is int
+    assert recipe == make_recipe(jn.from_linen(NET), loss=LOSS, optimizer=jn.optim.momentum(),
+                                 batch_size=4)  # fmt: skip
+    assert len({recipe, make_recipe(NET, loss=LOSS, optimizer="momentum", batch_size=4)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("metrics", "names"),
+    [
+        (None, ("loss", "accuracy")),
+        ([], ("loss",)),
+        ("top_5_accuracy", ("loss", "top_5_accuracy")),
+        (("accuracy", "squared_error"), ("loss", "accuracy", "squared_error")),
+        ({"mine": jn.metrics.accuracy, "top": "top_5_accuracy"}, ("loss", "mine", "top")),
+        (iter(["accuracy"]), ("loss", "accuracy")),
+    ],
+)
+def test_metrics(metrics: object, names: tuple[str, ...]):
+    assert make_recipe(NET, loss=LOSS, metrics=metrics).record_names == names
+
+
+@pytest.mark.parametrize(
+    ("monitor", "maximized"),
+    [
+        ("valid_loss", False),
+        ("valid_accuracy", True),
+        ("train_loss", False),
+        ("train_accuracy", True),
+    ],
+)
+def test_which_monitors_are_maximised(monitor: str, maximized: bool):
+    assert make_recipe(NET, loss=LOSS, monitor=monitor).maximized is maximized
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"loss": "cross_entropy"}, ValueError, "loss: unknown name 'cross_entropy'"),
+        ({"loss": None}, TypeError, "loss: expected a name or a function"),
+        ({"optimizer": "adma"}, ValueError, "Did you mean 'adam'?"),
+        ({"optimizer": 0.1}, TypeError, "optimizer: expected"),
+        ({"optimizer": optax.sgd}, TypeError, "learning_rate: sgd has no default"),
+        ({"batch_size": 0}, ValueError, "batch_size: expected at least 1, got 0."),
+        ({"batch_size": 4.0}, TypeError, "batch_size: expected an integer, got float 4.0."),
+        ({"batch_size": True}, TypeError, "batch_size: expected an integer, got bool True."),
+        ({"unroll": 0}, ValueError, "unroll: expected at least 1"),
+        ({"patience": 0}, ValueError, "patience: expected at least 1"),
+        ({"patience": 1.5}, TypeError, "patience: expected an integer"),
+        ({"shuffle": "no"}, TypeError, "shuffle: expected True or False, got 'no'."),
+        ({"shuffle": 1}, TypeError, "shuffle: expected True or False, got 1."),
+        ({"augment": "flip"}, TypeError, "augment: expected a function"),
+        ({"keep": "first"}, ValueError, "keep: expected 'last' or 'best', got 'first'."),
+        ({"monitor": "valid_los"}, ValueError, "monitor: unknown name 'valid_los'. Did you mean"),
+        ({"monitor": "valid_accuracy", "metrics": []}, ValueError, "Known: train_loss, valid_loss"),
+        ({"metrics": "acuracy"}, ValueError, "Did you mean 'accuracy'?"),
+        ({"metrics": 5}, TypeError, "metrics: expected names or functions by name, got 5."),
+        ({"metrics": [jn.metrics.accuracy]}, TypeError, "metrics: expected names, or functions by"),
+        ({"metrics": {"loss": jn.metrics.accuracy}}, ValueError, "metrics: 'loss' is the loss"),
+        ({"metrics": {"mine": 3}}, TypeError, "metric: expected a name or a function"),
+        ({"network": 3}, TypeError, "network: expected a Network"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_refused(options: dict, kind: type[Exception], message: str):
+    given = {"network": NET, "loss": LOSS} | options
+    with pytest.raises(kind) as caught:
+        make_recipe(given.pop("network"), **given)
+    assert message in str(caught.value)
