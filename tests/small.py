@@ -4,12 +4,14 @@ Programs are compiled once per architecture and remembered, so that tests which 
 shapes and options pay for one compilation together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 import jax
 import numpy as np
+import pytest
 
 import jaxnets as jn
 
@@ -74,3 +76,15 @@ def compilations() -> Iterator[list[str]]:
     start, found = len(_EVENTS), []
     yield found
     found.extend(_EVENTS[start:])
+
+
+def check_refused(call: Callable[[], Any], kind: type[Exception], *fragments: str) -> None:
+    """A mistake is refused in these words, soon, and before anything is compiled."""
+    start = perf_counter()
+    with compilations() as compiled, pytest.raises((TypeError, ValueError)) as caught:
+        call()
+    assert type(caught.value) is kind, repr(caught.value)
+    for fragment in fragments:
+        assert fragment in str(caught.value), str(caught.value)
+    assert compiled == []
+    assert perf_counter() - start < 2

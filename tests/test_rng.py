@@ -12,7 +12,7 @@ from jaxnets import rng
 from jaxnets.rng import Stream
 
 ROOT = jax.random.key(3)
-POWERS = [2**k + d for k in (3, 8, 10, 16) for d in (-1, 0, 1)]
+POWERS = [2**k + d for k in (3, 8, 16) for d in (-1, 0, 1)]
 
 
 def test_the_numbers_of_the_streams_are_part_of_the_contract():
@@ -72,9 +72,9 @@ def test_all_orders_of_four_are_equally_frequent():
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("n", [33, 300])  # one round of sorting, and two
+@pytest.mark.parametrize("n", [33, 300])
 def test_every_place_is_equally_likely(n: int):
-    keys = jax.random.split(jax.random.key(1), 20 * n)
+    keys = jax.random.split(jax.random.key(1), 10 * n)
     orders = np.asarray(jax.vmap(lambda key: rng.permutation(key, n))(keys))
     for column in (0, n // 2, n - 1):
         assert stats.chisquare(np.bincount(orders[:, column], minlength=n)).pvalue > 1e-3

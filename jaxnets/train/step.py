@@ -96,29 +96,27 @@ def _penalty(params: Any, hyper: Hyper) -> jax.Array | float:
 def _refuse_if_not_finite(
     old: TrainState, new: TrainState, loss: jax.Array, gradient: Any, check: bool | jax.Array
 ) -> TrainState:
-    healthy = old.fault == Fault.NONE
-    if check is not True:  # for one run this is a real branch, and costs nothing when not taken
-        sound = jax.lax.cond(check, finite, lambda state: finite(state.collections), new)
-    else:
-        sound = finite(new)
-    accepted = healthy & jnp.isfinite(loss) & sound
-    kept = jax.tree.map(lambda a, b: jnp.where(accepted, a, b), new, old)
-    # The gradient is looked at only when something is wrong: for one run this is a real branch.
-    fault = jax.lax.cond(
-        accepted | ~healthy,
-        lambda loss, gradient: old.fault,
-        _first_fault,
-        *jax.lax.stop_gradient((loss, gradient)),
-    )
+    loss, gradient = jax.lax.stop_gradient((loss, gradient))
+    if check is True:
+        found = _fault_of(new, gradient)
+    else:  # for one run this is a real branch, and costs nothing when not taken
+        found = jax.lax.cond(
+            check,
+            _fault_of,
+            lambda state, gradient: _fault_of(state.collections, gradient),
+            new,
+            gradient,
+        )
+    found = jnp.where(jnp.isfinite(loss), found, jnp.int32(Fault.LOSS))
+    fault = jnp.where(old.fault == Fault.NONE, found, old.fault)
+    kept = jax.tree.map(lambda a, b: jnp.where(fault == Fault.NONE, a, b), new, old)
     return kept._replace(fault=fault)
 
 
-def _first_fault(loss: jax.Array, gradient: Any) -> jax.Array:
-    return jnp.where(
-        ~jnp.isfinite(loss),
-        jnp.int32(Fault.LOSS),
-        jnp.where(~finite(gradient), jnp.int32(Fault.GRADIENT), jnp.int32(Fault.UPDATE)),
-    )
+def _fault_of(state: Any, gradient: Any) -> jax.Array:
+    """What is wrong with a new state, if the loss was finite."""
+    culprit = jnp.where(finite(gradient), jnp.int32(Fault.UPDATE), jnp.int32(Fault.GRADIENT))
+    return jnp.where(finite(state), jnp.int32(Fault.NONE), culprit)
 
 
 def finite(tree: Any) -> jax.Array:

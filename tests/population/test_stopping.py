@@ -8,6 +8,12 @@ from jaxnets.population import plan as plan_module
 from tests.small import NET, fit, leaves, same
 
 
+@pytest.fixture
+def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two epochs to a chunk."""
+    monkeypatch.setattr(plan_module, "CHUNK_STEPS", 6)
+
+
 def test_best_weights_are_those_of_their_epoch():
     members = jn.grid(network=NET, learning_rate=[0.1, 3.0], seed=range(3))
     best, last = fit(members, epochs=9), fit(members, epochs=9, keep="last")
@@ -24,7 +30,7 @@ def test_best_weights_are_those_of_their_epoch():
 
 
 @pytest.mark.parametrize(("keep", "monitor"), [("best", "valid_accuracy"), ("last", "valid_loss")])
-def test_patience(keep: str, monitor: str):
+def test_patience(short_chunks: None, keep: str, monitor: str):
     """Replayed by hand on the curve of a run without patience; an accuracy is maximised."""
     members = jn.grid(network=NET, learning_rate=[0.1, 3.0], seed=range(3))
     runs = fit(members, epochs=9, patience=3, keep=keep, monitor=monitor)
@@ -70,11 +76,10 @@ def test_a_thinned_history_is_a_part_of_the_whole_one():
     )
 
 
-def test_longer_training_begins_like_shorter_training(monkeypatch: pytest.MonkeyPatch):
-    """Chunks of two epochs: five and nine epochs end within a chunk, and not in the same one."""
-    monkeypatch.setattr(plan_module, "CHUNK_STEPS", 6)
+def test_longer_training_begins_like_shorter_training(short_chunks: None):
+    """Five and nine epochs end within a chunk, and not in the same one."""
     members = jn.grid(network=NET, learning_rate=[0.02, 0.05])
-    options = {"keep": "last", "patience": 2}
+    options = {"keep": "last", "patience": 3}
     short, long = fit(members, epochs=5, **options), fit(members, epochs=9, **options)
     assert short.plan.programs[0].chunk_epochs == 2
     for name in ("train_loss", "valid_loss", "train_accuracy", "valid_accuracy"):
@@ -85,6 +90,6 @@ def test_longer_training_begins_like_shorter_training(monkeypatch: pytest.Monkey
     stopping = fit(jn.member(NET, learning_rate=3.0), epochs=40, **options)
     row = stopping.history.isel(member=0)
     epochs = int(row["epochs"])
-    assert 2 < epochs < 30 and np.isfinite(row["valid_loss"][:epochs]).all()
+    assert 3 < epochs < 30 and np.isfinite(row["valid_loss"][:epochs]).all()
     assert np.isnan(row["valid_loss"][epochs:]).all() and row.sizes["epoch"] == 40
     assert stopping.groups[0].history["valid_loss"].shape[1] <= epochs + 4

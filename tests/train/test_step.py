@@ -122,9 +122,8 @@ def test_a_gradient_is_not_refused_for_its_size():
     assert after.fault == Fault.NONE and after.step == 1
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
-def test_finite(value: float, dtype):
+def test_finite(dtype):
     good = {
         "a": jnp.full((2, 3), jnp.finfo(dtype).max, dtype),
         "n": jnp.int32(3),
@@ -132,7 +131,8 @@ def test_finite(value: float, dtype):
     }
     assert finite(good) and finite({}) and finite({"n": jnp.int32(3)})
     assert finite({"a": -good["a"], "tiny": jnp.finfo(jnp.float32).smallest_subnormal})
-    assert not finite({**good, "b": jnp.zeros((2, 2), dtype).at[1, 1].set(value)})
+    for value in (np.nan, -np.nan, np.inf, -np.inf):
+        assert not finite({**good, "b": jnp.asarray([[0, 0], [value, 0]], dtype)})
 
 
 @pytest.mark.parametrize(
