@@ -114,7 +114,7 @@ def test_one_neuron_worked_example():
     size, survival = jnp.array([0.5, 2.3, 2.9]), jnp.array([3.2, 1.9, 1.0])
     neuron = jn.Network(
         init=lambda key, x: ({"w": jnp.float32(0.01), "b": jnp.float32(0.01)}, {}),
-        apply=lambda params, state, x, *, key, train: (params["w"] * x + params["b"], state),
+        apply=lambda params, state, x, *, key, train: (params["w"] * x[:, 0] + params["b"], state),
     )
     errors = survival - (0.01 * size + 0.01)
     assert f"{float(jnp.sum(jnp.abs(errors))):.3f}" == "6.013"
@@ -122,7 +122,7 @@ def test_one_neuron_worked_example():
     def after(steps):
         # The mean over three patients instead of the sum: three times the rate is the same step.
         train = jn.make_train(
-            neuron, jn.data.Batch(size, survival), loss="sum_squared_error",
+            neuron, jn.data.Batch(size[:, None], survival), loss="sum_squared_error",
             optimizer=jn.optim.sgd(3 * 0.05), epochs=steps, batch_size=3,
         )  # fmt: skip
         run, history = train(jax.random.key(0))

@@ -41,7 +41,7 @@ class DepthWidth:
     params: int = 15_200
     learning_rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 1e-1)
     seeds: int = 8
-    epochs: int = 40
+    epochs: int = 30
     batch_size: int = 100
     optimizer: str = "adam"
     clip_norm: float = 1.0
