@@ -208,8 +208,9 @@ RUN = {
     "autoencoder_linear",
     "autoencoder_all",
 }
-"""Rows that between them use every module but Flatten, and every option: the others are traced,
-but neither compiled nor run, because compiling is what the tests spend their time on."""
+"""Rows that between them use every module but Flatten, and most options (not ``method="lax"``,
+nor the full-size networks): the others are traced, but neither compiled nor run, because compiling
+is what the tests spend their time on."""
 
 SMALL_CASES = [case for case in CASES if case.name in RUN]
 """Those for contracts that compile and run a network."""

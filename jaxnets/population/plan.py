@@ -146,7 +146,7 @@ def make_plan(
     Args:
         spec: what is to be trained.
         lanes: members side by side on each device; ``None``: one on a CPU, where mapping over
-            members gains nothing and slows convolutions down; otherwise as many, up to 256, as
+            members gains little and slows convolutions down; otherwise as many, up to 256, as
             keep their states within 2 GiB.
         devices: where to run; ``None``: every local device.
 

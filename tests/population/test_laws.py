@@ -1,8 +1,8 @@
 """Laws 1, 2, 3 and 5 over the table of networks.
 
-The small networks of the table, which have every kind of layer, run through quickly compiled
-programs, and a few through optimised ones too, since the laws are about bits; all networks of the
-table with ``pytest --every-network tests/population/test_laws.py``.
+The small networks of the table (`tests.cases.RUN`) run through quickly compiled programs, and a
+few through optimised ones too, since the laws are about bits; all networks of the table with
+``pytest --every-network tests/population/test_laws.py``.
 """
 
 import jax
