@@ -15,10 +15,10 @@ from jaxnets.data import Batch, Dataset, Split
 from jaxnets.population.plan import Program
 from jaxnets.population.spec import Spec, program_key
 from jaxnets.train import Run, init_state, selection
-from jaxnets.train.loop import one_epoch
 from jaxnets.train.recipe import Recipe
+from jaxnets.train.watch import watched_epoch
 
-AXIS = "member"
+AXIS, LANE = "member", "lane"
 
 
 class Data(NamedTuple):
@@ -47,8 +47,9 @@ class Lanes(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The epochs ``first`` (from 0) to ``last`` (exclusive). Both are traced: one program serves
-    every chunk, the last shorter one too, and any length of training.
+    """The epochs ``first`` (from 0) to ``last`` (exclusive) of every lane, int32 ``(lanes,)``. Both
+    are traced: one program serves every chunk, the last shorter one too, and any length of
+    training. A lane whose span is empty does not change, and costs nothing if it is alone.
     """
 
     first: Any
@@ -68,40 +69,56 @@ def init_function(recipe: Recipe) -> Callable[..., Run]:
     return init
 
 
-def chunk_function(recipe: Recipe, history_every: int, periods: int) -> Chunk:
-    """The pure function of one member: ``(run, lane, root, data, span) -> (run, history)``.
+def chunk_function(
+    recipe: Recipe, history_every: int, periods: int, axis: str | None = None
+) -> Chunk:
+    """The pure function of one member: ``(run, lane, span, root, data) -> (run, history)``.
 
-    The history has ``periods`` entries; those that ``span`` does not reach are NaN.
+    The history has ``periods`` entries; those that ``span`` does not reach are NaN. Lanes that are
+    mapped over ``axis`` go through the same loops together, as far as the longest of them goes.
     """
 
     def chunk(
-        run: Run, lane: Lanes, root: jax.Array, data: Data, span: Span
+        run: Run, lane: Lanes, span: Span, root: jax.Array, data: Data
     ) -> tuple[Run, dict[str, jax.Array]]:
         keys = rng.stream_keys(root, lane.streams)
         numbers = lane.numbers
 
-        def one(_: jax.Array, carry: tuple[Run, Any]) -> tuple[Run, Any]:
-            after = one_epoch(recipe, carry[0], keys, numbers, data.train, differentiable=False)
-            return after[:2]
-
-        def period(index: jax.Array, carry: tuple[Run, Any]) -> tuple[Run, Any]:
-            run, history = carry
+        def period(carry: tuple[jax.Array, Run, Any]) -> tuple[jax.Array, Run, Any]:
+            index, run, history = carry
             start = span.first + index * history_every
             stop = jnp.minimum(start + history_every, span.last)
+
+            def one(number: jax.Array, carry: tuple[Run, Any]) -> tuple[Run, Any]:
+                going = start + number < stop
+                after, new = watched_epoch(recipe, carry[0], keys, numbers, data.train, going, axis)
+                return after, {k: jnp.where(going, new[k], carry[1][k]) for k in new}
+
             means = {name: jnp.float32(jnp.nan) for name in recipe.record_names}
-            run, means = jax.lax.fori_loop(start, stop, one, (run, means))
+            run, means = jax.lax.fori_loop(0, _most(stop - start, axis), one, (run, means))
             record = selection.measure(recipe, run.train, numbers, means, data.valid)
-            run = selection.decide(recipe, run, record)
-            record = {k: jnp.where(run.epoch == stop, v, jnp.nan) for k, v in record.items()}
-            return run, {name: history[name].at[index].set(record[name]) for name in history}
+            reached = (start < stop) & (run.epoch == stop)
+            decided = selection.decide(recipe, run, record)
+            run = jax.tree.map(lambda a, b: jnp.where(start < stop, a, b), decided, run)
+            record = {k: jnp.where(reached, v, jnp.nan) for k, v in record.items()}
+            return index + 1, run, {k: history[k].at[index].set(record[k]) for k in history}
+
+        def unfinished(carry: tuple[jax.Array, Run, Any]) -> jax.Array:
+            index, run, _ = carry
+            left = run.active & (span.first + index * history_every < span.last)
+            return _most(left.astype(jnp.int32), axis) > 0
 
         parts = ("train",) if data.valid is None else ("train", "valid")
         names = [f"{part}_{name}" for part in parts for name in recipe.record_names]
         history = {name: jnp.full((periods,), jnp.nan, jnp.float32) for name in names}
-        count = -(-(span.last - span.first) // history_every)
-        return jax.lax.fori_loop(0, count, period, (run, history))
+        _, run, history = jax.lax.while_loop(unfinished, period, (jnp.int32(0), run, history))
+        return run, history
 
     return chunk
+
+
+def _most(value: jax.Array, axis: str | None) -> jax.Array:
+    return value if axis is None else jax.lax.pmax(value, axis)
 
 
 def over_lanes(function: Callable[..., Any], lanes: int, mapped: int) -> Callable[..., Any]:
@@ -115,7 +132,7 @@ def over_lanes(function: Callable[..., Any], lanes: int, mapped: int) -> Callabl
         own, shared = arguments[:mapped], arguments[mapped:]
         if lanes > 1:
             axes = (0,) * mapped + (None,) * len(shared)
-            return jax.vmap(function, in_axes=axes)(*arguments)
+            return jax.vmap(function, in_axes=axes, axis_name=LANE)(*arguments)
         result = function(*jax.tree.map(lambda a: a[0], own), *shared)
         return jax.tree.map(lambda a: a[None], result)
 
@@ -213,17 +230,18 @@ def executables(blueprint: Blueprint) -> Executables:
     lanes = Lanes(placed((width, len(rng.Stream)), jnp.uint32, own), numbers)
     root = placed((), rng.abstract_key().dtype)
     x = placed((1, *data.train.x.shape[1:]), jnp.float32)
-    span = Span(placed((), jnp.int32), placed((), jnp.int32))
+    span = Span(placed((width,), jnp.int32, own), placed((width,), jnp.int32, own))
     # The beginning runs once per member and is full of random draws, which take LLVM longer than
     # the training itself: on a CPU it is compiled without optimisation.
     on_cpu = blueprint.devices[0].platform == "cpu"
     quick = {"xla_backend_optimization_level": 0} if on_cpu else None
-    chunk = chunk_function(recipe, blueprint.history_every, blueprint.periods)
+    axis = LANE if blueprint.lanes > 1 else None
+    chunk = chunk_function(recipe, blueprint.history_every, blueprint.periods, axis)
     with jax.default_matmul_precision(blueprint.precision):
         init = compiled(init_function(recipe), (lanes, root, x), mapped=1, options=quick)
         run = jax.tree.map(lambda s: placed(s.shape, s.dtype, own), init.out_info)
         return Executables(
-            init, compiled(chunk, (run, lanes, root, data, span), mapped=2, donate=(0,))
+            init, compiled(chunk, (run, lanes, span, root, data), mapped=3, donate=(0,))
         )
 
 
@@ -250,8 +268,12 @@ class Compiled:
         return self._functions.init(lanes, self._root, self._x)
 
     def __call__(self, run: Run, lanes: Lanes, span: Span) -> tuple[Run, dict[str, jax.Array]]:
-        """One chunk. ``run`` is given away: do not use it again."""
-        return self._functions.chunk(run, lanes, self._root, self._data, span)
+        """One chunk. ``run`` is given away: do not use it again. A span of two numbers is that of
+        every lane.
+        """
+        every = [np.broadcast_to(np.asarray(n, np.int32), self.program.width) for n in span]
+        placed = Span(*jax.device_put(every, self._members))
+        return self._functions.chunk(run, lanes, placed, self._root, self._data)
 
     def lanes(self, places: np.ndarray) -> Lanes:
         """The inputs of the members at these places of the group, on their devices."""

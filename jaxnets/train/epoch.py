@@ -1,4 +1,7 @@
-"""One pass over the training part: a scan of steps."""
+"""One pass over the training part: a loop of steps."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +11,10 @@ from jaxnets.rng import Keys, Stream, epoch_order
 from jaxnets.train.recipe import Hyper, Recipe
 from jaxnets.train.state import TrainState
 from jaxnets.train.step import step
+
+Record = dict[str, jax.Array]
+Take = Callable[[TrainState, Batch], tuple[TrainState, Record]]
+Carry = TypeVar("Carry")
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
@@ -20,6 +27,18 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     return -(-examples // batch_size)
 
 
+def step_sizes(examples: int, batch_size: int) -> jax.Array:
+    """The number of examples of every step of an epoch, float32.
+
+    Example:
+        >>> step_sizes(10, 4).tolist()
+        [4.0, 4.0, 2.0]
+    """
+    steps = steps_per_epoch(examples, batch_size)
+    last = examples - (steps - 1) * batch_size
+    return jnp.full((steps,), batch_size, jnp.float32).at[-1].set(last)
+
+
 def epoch(
     recipe: Recipe,
     state: TrainState,
@@ -27,9 +46,9 @@ def epoch(
     hyper: Hyper,
     data: Batch,
     number: jax.Array | int,
-    steps: int | None = None,
-    check: bool | jax.Array = True,
-) -> tuple[TrainState, dict[str, jax.Array], jax.Array]:
+    steps: jax.Array | int | None = None,
+    take: Take | None = None,
+) -> tuple[TrainState, Record]:
     """One epoch, or its first ``steps`` steps.
 
     Args:
@@ -39,12 +58,13 @@ def epoch(
         hyper: the run's numbers.
         data: the whole training part, ``n`` examples.
         number: which epoch, from 0; decides the order. May be traced.
-        steps: static; ``None`` for a whole epoch.
-        check: see `jaxnets.train.step`.
+        steps: ``None`` for a whole epoch. If it is traced, the loop's length is not known when it
+            is compiled, and reverse-mode differentiation cannot pass through it.
+        take: ``(state, batch) -> (state, record)``; ``None`` for `jaxnets.train.step`.
 
     Returns:
-        The state after; the record of every step, arrays of shape ``(steps,)``; the number of
-        examples in every step, ``float32`` of shape ``(steps,)``.
+        The state after; the record of every step of a whole epoch, arrays of shape ``(steps,)``;
+        of steps that were not taken the records are 0.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxnets as jn
@@ -54,39 +74,90 @@ def epoch(
         >>> keys, hyper = jn.rng.member_keys(jax.random.key(0)), recipe.defaults
         >>> data = jn.data.Batch(jnp.ones((10, 5)), jnp.zeros(10, jnp.int32))
         >>> state = jn.train.init_state(recipe, keys, hyper, data.x)
-        >>> state, records, sizes = epoch(recipe, state, keys, hyper, data, 0)
-        >>> int(state.step), sizes.tolist()
-        (3, [4.0, 4.0, 2.0])
+        >>> state, records = epoch(recipe, state, keys, hyper, data, 0)
+        >>> int(state.step), records["loss"].shape
+        (3, (3,))
     """
-    n, size = data.x.shape[0], recipe.batch_size
+    n, size = data.x.shape[0], min(recipe.batch_size, data.x.shape[0])
     whole, rest = divmod(n, size)
     wanted = steps_per_epoch(n, size) if steps is None else steps
-    whole, rest = min(whole, wanted), rest if wanted > whole else 0
-    if size >= n:  # the order of a full batch means nothing: no shuffle, no copy
-        state, record = step(recipe, state, data, keys, hyper, check)
-        return (
-            state,
-            jax.tree.map(lambda value: value[None], record),
-            jnp.full((1,), n, jnp.float32),
-        )
+
+    def guarded(state: TrainState, batch: Batch) -> tuple[TrainState, Record]:
+        return step(recipe, state, batch, keys, hyper)
+
+    take = guarded if take is None else take
+    if size == n:  # the order of a full batch means nothing: no shuffle, no copy
+        return walk(lambda state, _: take(state, data), state, None, wanted, 1, 1)
 
     if recipe.shuffle:
         order = epoch_order(keys[Stream.ORDER], number, n)
     else:
         order = jnp.arange(n, dtype=jnp.int32)
 
-    def body(state: TrainState, rows: jax.Array) -> tuple[TrainState, dict[str, jax.Array]]:
-        return step(recipe, state, _rows(data, rows), keys, hyper, check)
+    def body(state: TrainState, rows: jax.Array) -> tuple[TrainState, Record]:
+        return take(state, _rows(data, rows))
 
-    state, records = jax.lax.scan(
-        body, state, order[: whole * size].reshape(whole, size), unroll=min(recipe.unroll, whole)
-    )
-    sizes = jnp.full((whole,), size, jnp.float32)
+    rows = order[: whole * size].reshape(whole, size)
+    state, records = walk(body, state, rows, wanted, whole, min(recipe.unroll, whole))
     if rest:  # compiled apart, at its true size: exact for any network, batch statistics included
-        state, last = body(state, order[whole * size : whole * size + rest])
-        records = jax.tree.map(lambda a, b: jnp.append(a, b), records, last)
-        sizes = jnp.append(sizes, jnp.float32(rest))
-    return state, records, sizes
+        left = order[whole * size :][None]
+        state, last = walk(body, state, left, wanted - whole, 1, 1)
+        records = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), records, last)
+    return state, records
+
+
+def walk(
+    body: Callable[[Carry, Any], tuple[Carry, Record]],
+    carry: Carry,
+    xs: Any,
+    count: jax.Array | int,
+    length: int,
+    unroll: int,
+) -> tuple[Carry, Record]:
+    """The first ``count`` iterations of ``jax.lax.scan(body, carry, xs, length)``.
+
+    Args:
+        body: ``(carry, x) -> (carry, record)``.
+        carry: what goes from step to step.
+        xs: an array whose leading axis has ``length`` entries, or ``None``.
+        count: at most ``length`` count. A number, or traced.
+        length: of the records.
+        unroll: iterations of the body per iteration of the compiled loop.
+
+    Returns:
+        The carry after; records of ``length`` entries, 0 from ``count`` on.
+    """
+    if isinstance(count, int):
+        count = max(0, min(count, length))
+        head = None if xs is None else xs[:count]
+        carry, records = jax.lax.scan(
+            body, carry, head, length=count, unroll=max(1, min(unroll, count))
+        )
+        missing = length - count
+        return carry, jax.tree.map(lambda a: jnp.pad(a, (0, missing)), records)
+
+    def at(index: Any) -> Any:
+        if xs is None:
+            return None
+        return jax.lax.dynamic_index_in_dim(xs, index, keepdims=False)
+
+    def one(index: jax.Array, state: tuple[Carry, Record]) -> tuple[Carry, Record]:
+        carry, record = body(state[0], at(index))
+        return carry, {name: state[1][name].at[index].set(record[name]) for name in record}
+
+    shapes = jax.eval_shape(lambda: body(carry, at(0))[1])
+    blank = {name: jnp.zeros((length,), shape.dtype) for name, shape in shapes.items()}
+    count, state = jnp.minimum(count, length), (carry, blank)
+    blocks = count // unroll
+    if unroll > 1:
+
+        def block(number: jax.Array, state: tuple[Carry, Record]) -> tuple[Carry, Record]:
+            for index in range(unroll):
+                state = one(number * unroll + index, state)
+            return state
+
+        state = jax.lax.fori_loop(0, blocks, block, state)
+    return jax.lax.fori_loop(blocks * unroll if unroll > 1 else 0, count, one, state)
 
 
 def _rows(data: Batch, rows: jax.Array) -> Batch:

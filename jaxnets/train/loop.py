@@ -13,11 +13,10 @@ from jaxnets.metrics import Metric
 from jaxnets.rng import Keys
 from jaxnets.train import selection
 from jaxnets.train.checks import check_data, check_numbers
-from jaxnets.train.epoch import epoch, steps_per_epoch
+from jaxnets.train.epoch import epoch, step_sizes, steps_per_epoch
 from jaxnets.train.recipe import Augment, Hyper, Recipe, make_recipe, positive_integer
 from jaxnets.train.selection import Run
-from jaxnets.train.state import Fault, TrainState, init_state, known_hyperparameters
-from jaxnets.train.step import finite
+from jaxnets.train.state import init_state, known_hyperparameters
 
 History = dict[str, jax.Array]
 Train = Callable[..., tuple[Run, History]]
@@ -127,7 +126,6 @@ def one_epoch(
     keys: Keys,
     hyper: Hyper,
     data: Batch,
-    differentiable: bool = True,
     steps: int | None = None,
 ) -> tuple[Run, History, History]:
     """One epoch of a run that may have stopped or diverged: then nothing changes.
@@ -138,54 +136,20 @@ def one_epoch(
         keys: the run's stream keys.
         hyper: the run's numbers.
         data: the training part.
-        differentiable: check the whole state in every step. Otherwise the epoch first runs
-            without, and again from its beginning with the check if its end is not finite: the
-            same results, a third faster for small networks, but reverse-mode differentiation
-            cannot pass through the loop.
         steps: only so many steps of it, static; ``None`` for all.
 
     Returns:
         The run after; the means of the epoch by name, NaN if the run was not active throughout;
         the record of every step, NaN for those that were not taken.
     """
-
-    def attempt(check: bool | jax.Array) -> tuple[TrainState, History, jax.Array]:
-        return epoch(recipe, run.train, keys, hyper, data, run.epoch, steps, check)
-
-    state, records, sizes = attempt(True) if differentiable else _retried(attempt)
+    state, records = epoch(recipe, run.train, keys, hyper, data, run.epoch, steps)
     if recipe.patience is not None:
         state = jax.tree.map(lambda new, old: jnp.where(run.stopped, old, new), state, run.train)
-    completed = run.active & (state.fault == Fault.NONE)
-    total = jnp.sum(sizes)
-    means = {
-        name: jnp.where(completed, jnp.sum(values * sizes) / total, jnp.nan)
-        for name, values in records.items()
-    }
+    sizes = step_sizes(data.x.shape[0], recipe.batch_size)[:steps]
     taken = jnp.arange(sizes.size) < state.step - run.train.step
-    records = {name: jnp.where(taken, values, jnp.nan) for name, values in records.items()}
-    run = run._replace(train=state, epoch=run.epoch + completed.astype(jnp.int32))
+    records = {k: jnp.where(taken, v[: sizes.size], jnp.nan) for k, v in records.items()}
+    run, means = selection.completed(run, state, records, sizes)
     return run, means, records
-
-
-def _retried(attempt: Callable[[jax.Array], Any]) -> Any:
-    """``attempt(False)``; and, if the state it ends in is not finite, ``attempt(True)`` instead.
-
-    One loop around one body, so that both attempts are the same compiled code: every step that
-    the first got right comes out of the second with the same bits.
-    """
-    blank = jax.tree.map(
-        lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(attempt, jnp.bool_(False))
-    )
-
-    def unfinished(carry: tuple[jax.Array, Any]) -> jax.Array:
-        tries, result = carry
-        return (tries == 0) | ((tries == 1) & ~finite(result[0]))
-
-    def again(carry: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
-        tries, _ = carry
-        return tries + 1, attempt(tries == 1)
-
-    return jax.lax.while_loop(unfinished, again, (jnp.int32(0), blank))[1]
 
 
 def _length(epochs: int | None, steps: int | None, per_epoch: int) -> tuple[int, int]:

@@ -70,6 +70,27 @@ def begin(recipe: Recipe, state: TrainState) -> Run:
     return Run(state, best, jnp.int32(0), jnp.bool_(False))
 
 
+def completed(
+    run: Run, state: TrainState, records: dict[str, jax.Array], sizes: jax.Array
+) -> tuple[Run, dict[str, jax.Array]]:
+    """The run after an epoch that ended in ``state``, and the epoch's means over all examples:
+    NaN, and no epoch more, if the run was not active throughout.
+
+    Args:
+        run: before the epoch.
+        state: after it.
+        records: of every step, arrays of shape ``(steps,)``.
+        sizes: the number of examples in every step.
+    """
+    done = run.active & (state.fault == Fault.NONE)
+    total = jnp.sum(sizes)
+    means = {
+        name: jnp.where(done, jnp.sum(values * sizes) / total, jnp.nan)
+        for name, values in records.items()
+    }
+    return run._replace(train=state, epoch=run.epoch + done.astype(jnp.int32)), means
+
+
 def measure(
     recipe: Recipe,
     state: TrainState,

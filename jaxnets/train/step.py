@@ -15,12 +15,7 @@ from jaxnets.train.state import Fault, TrainState, optimizer_of
 
 
 def step(
-    recipe: Recipe,
-    state: TrainState,
-    batch: Batch,
-    keys: Keys,
-    hyper: Hyper,
-    check: bool | jax.Array = True,
+    recipe: Recipe, state: TrainState, batch: Batch, keys: Keys, hyper: Hyper
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One step of the optimizer, refused if it would not be finite.
 
@@ -34,11 +29,6 @@ def step(
         batch: the examples; exactly these, whatever their number.
         keys: the run's stream keys; those of this step are folded from them by ``state.step``.
         hyper: the run's numbers.
-        check: look at the whole new state, which costs up to a third of a small network's step.
-            Without it only the loss is looked at, and the network's other collections, in which
-            the next step may write over an infinity. What went wrong in the rest stays there and
-            is found too late: a caller who passes ``False`` checks the state at the end and comes
-            back if it must (see `jaxnets.train.loop.one_epoch`).
 
     Returns:
         The state after, and the means over the batch of the loss (without penalties) and of every
@@ -55,6 +45,35 @@ def step(
         >>> state, record = step(recipe, state, batch, keys, hyper)
         >>> int(state.step), sorted(record)
         (1, ['accuracy', 'loss'])
+    """
+    new, record, found = attempted_step(recipe, state, batch, keys, hyper, check=True)
+    fault = jnp.where(state.fault == Fault.NONE, found, state.fault)
+    kept = jax.tree.map(lambda a, b: jnp.where(fault == Fault.NONE, a, b), new, state)
+    return kept._replace(fault=fault), record
+
+
+def attempted_step(
+    recipe: Recipe,
+    state: TrainState,
+    batch: Batch,
+    keys: Keys,
+    hyper: Hyper,
+    check: bool | jax.Array,
+) -> tuple[TrainState, dict[str, jax.Array], jax.Array]:
+    """One step, finite or not, and what was wrong with it.
+
+    Args:
+        recipe: the static half of the run.
+        state: the state before.
+        batch: the examples.
+        keys: the run's stream keys.
+        hyper: the run's numbers.
+        check: look at the whole new state. Without that only the loss is looked at, and the
+            network's other collections, in which the next step may write over an infinity: what
+            went wrong in the rest stays there and shows at the end.
+
+    Returns:
+        The state after, whose ``fault`` is that of before; the record; a `Fault`, int32 scalar.
     """
     at = {stream: jax.random.fold_in(keys[stream], state.step) for stream in _PER_STEP}
     x = batch.x
@@ -82,7 +101,7 @@ def step(
         fault=state.fault,
     )
     record = {"loss": loss} | jax.tree.map(jnp.mean, metric_values(recipe, outputs, batch))
-    return _refuse_if_not_finite(state, new, total, gradient, check), record
+    return new, record, _fault(new, total, gradient, check)
 
 
 _PER_STEP = (Stream.DROPOUT, Stream.AUGMENT, Stream.NOISE)
@@ -93,10 +112,8 @@ def _penalty(params: Any, hyper: Hyper) -> jax.Array | float:
     return penalties.penalty(params, **numbers) if numbers else 0.0
 
 
-def _refuse_if_not_finite(
-    old: TrainState, new: TrainState, loss: jax.Array, gradient: Any, check: bool | jax.Array
-) -> TrainState:
-    loss, gradient = jax.lax.stop_gradient((loss, gradient))
+def _fault(new: TrainState, loss: jax.Array, gradient: Any, check: bool | jax.Array) -> jax.Array:
+    new, loss, gradient = jax.lax.stop_gradient((new, loss, gradient))
     if check is True:
         found = _fault_of(new, gradient)
     else:  # for one run this is a real branch, and costs nothing when not taken
@@ -107,10 +124,7 @@ def _refuse_if_not_finite(
             new,
             gradient,
         )
-    found = jnp.where(jnp.isfinite(loss), found, jnp.int32(Fault.LOSS))
-    fault = jnp.where(old.fault == Fault.NONE, found, old.fault)
-    kept = jax.tree.map(lambda a, b: jnp.where(fault == Fault.NONE, a, b), new, old)
-    return kept._replace(fault=fault)
+    return jnp.where(jnp.isfinite(loss), found, jnp.int32(Fault.LOSS))
 
 
 def _fault_of(state: Any, gradient: Any) -> jax.Array:

@@ -9,6 +9,7 @@ import jaxnets as jn
 from jaxnets.data import Batch
 from jaxnets.rng import Stream, epoch_order, member_keys
 from jaxnets.train import epoch, init_state, make_recipe, steps_per_epoch
+from jaxnets.train.epoch import step_sizes
 
 KEYS = member_keys(jax.random.key(6))
 LINE = jn.nn.MLP([], outputs=2)
@@ -35,10 +36,10 @@ def run(network: object, data: Batch, batch_size: int, epochs: int = 1, steps=No
 
     firsts = []
     for number in range(epochs):
-        state, records, sizes = one(state, number)
+        state, records = one(state, number)
         if "seen" in state.collections:
             firsts.append(float(state.collections["seen"]["first"]))
-    return before, state, records, sizes, firsts
+    return before, state, records, firsts
 
 
 def numpy_descent(params, data: Batch, batch_size: int, epochs: int, shuffle: bool):
@@ -73,15 +74,13 @@ def numpy_descent(params, data: Batch, batch_size: int, epochs: int, shuffle: bo
 )
 def test_gradient_descent_on_exactly_these_rows(n: int, batch_size: int, options: dict):
     data, epochs = rows(n), 3
-    before, after, records, sizes, _ = run(LINE, data, batch_size, epochs, **options)
+    before, after, records, _ = run(LINE, data, batch_size, epochs, **options)
     shuffle = options.get("shuffle", True)
     w, b, losses = numpy_descent(before.params, data, batch_size, epochs, shuffle)
     np.testing.assert_allclose(after.params["Dense_0"]["kernel"], w, atol=2e-6)
     np.testing.assert_allclose(after.params["Dense_0"]["bias"], b, atol=2e-6)
     np.testing.assert_allclose(records["loss"], losses, rtol=1e-5)
     assert after.step == epochs * steps_per_epoch(n, batch_size)
-    expected = [min(batch_size, n - start) for start in range(0, n, batch_size)]
-    assert sizes.tolist() == expected and sizes.dtype == jnp.float32
 
 
 def _register(n: int) -> jn.Network:
@@ -106,12 +105,16 @@ def numbered(n: int) -> Batch:
     return Batch(x, jnp.ones((n, 1)))
 
 
-def test_an_epoch_cut_short():
-    _, after, records, sizes, _ = run(_register(10), numbered(10), 4, steps=2)
-    times = after.collections["seen"]["times"]
-    assert times.max() == 1 and times.sum() == sizes.sum() == 8
-    assert after.step == 2 and records["loss"].shape == (2,)
-    assert (times[epoch_order(KEYS[Stream.ORDER], 0, 10)[:8]] == 1).all()
+@pytest.mark.parametrize("unroll", [1, 2])
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_an_epoch_cut_short(steps: int, traced: bool, unroll: int):
+    given = jnp.int32(steps) if traced else steps
+    _, after, records, _ = run(_register(10), numbered(10), 4, steps=given, unroll=unroll)
+    times, shown = after.collections["seen"]["times"], [0, 4, 8, 10][steps]
+    assert times.sum() == shown and after.step == steps
+    assert (times[epoch_order(KEYS[Stream.ORDER], 0, 10)[:shown]] == 1).all()
+    assert ((records["loss"] > 0) == (jnp.arange(3) < steps)).all()
 
 
 @pytest.mark.parametrize(
@@ -127,3 +130,6 @@ def test_every_row_once_per_epoch(batch_size: int, options: dict, firsts: set[fl
 
 def test_steps_per_epoch():
     assert [steps_per_epoch(n, 4) for n in (1, 3, 4, 5, 8, 9)] == [1, 1, 1, 2, 2, 3]
+    for n in (1, 3, 4, 5, 8, 9):
+        expected = [min(4, n - start) for start in range(0, n, 4)]
+        assert step_sizes(n, 4).tolist() == expected

@@ -9,7 +9,7 @@ import jaxnets as jn
 from jaxnets.data import Batch
 from jaxnets.rng import Stream, member_keys
 from jaxnets.train import Fault, init_state, make_recipe, step
-from jaxnets.train.step import finite
+from jaxnets.train.step import attempted_step, finite
 from tests import fragile
 
 KEYS = member_keys(jax.random.key(4))
@@ -78,13 +78,20 @@ def test_augmentation_gets_a_key_of_its_own_and_comes_before_the_noise():
     assert seen == [jax.random.fold_in(KEYS[Stream.AUGMENT], 0)]
 
 
-def fragile_step(optimizer: object, state_change=lambda s: s, check=True, **numbers: float):
+def fragile_step(optimizer: object, state_change=lambda s: s, check=None, **numbers: float):
     recipe = make_recipe(fragile.COUNTER, loss=fragile.fragile, optimizer=optimizer)
     hyper = recipe.defaults | {"learning_rate": 0.1, "burst": -1.0} | numbers
     rows = Batch(*map(jnp.asarray, fragile.rows(4)))
     state = state_change(init_state(recipe, KEYS, hyper, rows.x[:1]))
-    run = jax.jit(lambda s, check: step(recipe, s, rows, KEYS, hyper, check)[0])
-    return state, run(state, jnp.bool_(check)) if check is not True else run(state, True)
+
+    @jax.jit
+    def run(state, check):
+        if check is None:
+            return step(recipe, state, rows, KEYS, hyper)[0]
+        new, _, fault = attempted_step(recipe, state, rows, KEYS, hyper, check)
+        return new._replace(fault=fault)
+
+    return state, run(state, check if check is None else jnp.bool_(check))
 
 
 FAULTS = [
@@ -107,6 +114,12 @@ def test_what_is_not_finite_is_refused_and_named(numbers, optimizer, fault):
 def test_a_run_that_failed_never_moves_again():
     failed, after = fragile_step("adam", lambda s: s._replace(fault=jnp.int32(Fault.GRADIENT)))
     assert jax.tree.all(jax.tree.map(jnp.array_equal, after, failed))
+
+
+def test_an_attempted_step_sees_all_if_asked():
+    for numbers, optimizer, fault in FAULTS:
+        _, after = fragile_step(optimizer, check=True, **numbers)
+        assert after.fault == fault and after.step == 1
 
 
 def test_an_unchecked_step_sees_the_loss_and_what_does_not_stay():
