@@ -12,20 +12,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--every-network``: the laws over all rows of the table, which takes long."""
-    parser.addoption("--every-network", action="store_true", help="all laws over all networks")
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with the argument ``law_case`` runs over the table of networks."""
-    if "law_case" in metafunc.fixturenames:
-        from tests.cases import CASES, SMALL_CASES
-
-        cases = CASES if metafunc.config.getoption("--every-network") else SMALL_CASES
-        metafunc.parametrize("law_case", cases, ids=lambda case: case.name)
-
-
 @pytest.fixture
 def optimized() -> Iterator[None]:
     """Compile as users do."""

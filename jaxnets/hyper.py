@@ -184,7 +184,7 @@ def fill(
                 f"{name}: expected a scalar, got shape {jnp.shape(value)}. One number per member: "
                 "map the function that builds from it (jax.vmap) over the numbers."
             )
-        filled[name] = jnp.asarray(value, dtype=float)
+        filled[name] = jnp.asarray(value, dtype=jnp.float32)
     return filled
 
 

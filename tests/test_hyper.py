@@ -48,6 +48,12 @@ def test_fill_makes_one_kind_of_scalar_of_everything():
         assert not value.weak_type
 
 
+def test_fill_makes_float32_of_everything_whatever_the_default_is():
+    with jax.enable_x64(True):
+        filled = hyper.fill("it", {"a": 0.5, "b": 1.0}, {}, {"b": jnp.float32(2.0)})
+        assert all(value.dtype == jnp.float32 for value in filled.values())
+
+
 def test_fill_accepts_traced_numbers_and_refuses_stacked_ones():
     def one(a):
         return hyper.fill("it", {"a": 0.0}, {"a": hyper.POSITIVE}, {"a": a})["a"]

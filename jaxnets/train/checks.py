@@ -10,7 +10,7 @@ import numpy as np
 from jaxnets import losses, rng
 from jaxnets.errors import unknown_name
 from jaxnets.hyper import check_number
-from jaxnets.train.recipe import GENERAL, Recipe
+from jaxnets.train.recipe import GENERAL, GENERAL_BOUNDS, Recipe
 
 
 def check_data(recipe: Recipe, parts: Mapping[str, Any], prefix: str = "") -> None:
@@ -85,6 +85,9 @@ def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: tuple[str, ..
             raise ValueError(
                 f"{name}: expected a float32 number, at most {largest:g}, got {value}."
             )
+
+    for name in set(given) & set(GENERAL):
+        check_number(name, given[name], GENERAL_BOUNDS[name])
 
     def share(names: Any) -> dict[str, Any]:
         return {name: value for name, value in given.items() if name in names}

@@ -37,6 +37,7 @@ def make_train(
     augment: Augment | None = None,
     keep: Literal["last", "best"] = "last",
     monitor: str = "valid_loss",
+    mode: Literal["auto", "min", "max"] = "auto",
     patience: int | None = None,
     every: Literal["epoch", "step"] = "epoch",
     unroll: int = 1,
@@ -57,6 +58,7 @@ def make_train(
         augment: ``(key, x) -> x`` on training inputs.
         keep: the weights of the end, or those that were best on ``monitor``.
         monitor: the record that selects the best weights.
+        mode: whether smaller or larger is better, see `jaxnets.train.Recipe`.
         patience: stop after so many epochs without a better ``monitor``.
         every: history per epoch (means over it, and the validation part), or per step.
         unroll: steps per iteration of the compiled loop.
@@ -87,8 +89,8 @@ def make_train(
     """
     recipe = make_recipe(
         network, loss=loss, optimizer=optimizer, batch_size=batch_size, metrics=metrics,
-        shuffle=shuffle, augment=augment, keep=keep, monitor=monitor, patience=patience,
-        unroll=unroll,
+        shuffle=shuffle, augment=augment, keep=keep, monitor=monitor, mode=mode,
+        patience=patience, unroll=unroll,
     )  # fmt: skip
     lookup("every", every, {"epoch": None, "step": None})
     data = _rows("train", train)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxnets import losses, optim
 from jaxnets import metrics as metric_table
 from jaxnets.errors import lookup
+from jaxnets.hyper import ANY, NON_NEGATIVE, Bounds
 from jaxnets.metrics import Metric
 from jaxnets.network import Network, as_network
 
@@ -19,6 +20,13 @@ Hyper = Mapping[str, Any]
 GENERAL: dict[str, float] = {"l1": 0.0, "l2": 0.0, "noise_sigma": 0.0, "init_gain": 1.0}
 """Hyperparameters that every run understands, with the value at which they do nothing. Each is
 part of the program only if it is given."""
+
+GENERAL_BOUNDS: Bounds = {
+    "l1": NON_NEGATIVE,
+    "l2": NON_NEGATIVE,
+    "noise_sigma": NON_NEGATIVE,
+    "init_gain": ANY,
+}
 
 Augment = Callable[[jax.Array, Any], Any]
 
@@ -39,6 +47,8 @@ class Recipe:
         augment: ``(key, x) -> x``, applied to the inputs of every training step.
         keep: the weights of the end or those that were best on ``monitor``.
         monitor: the record that selects the best weights, such as ``"valid_loss"``.
+        mode: whether a smaller (``"min"``) or a larger monitor (``"max"``) is better; ``"auto"``:
+            larger if its name has "accuracy" in it.
         patience: stop after so many epochs without a better ``monitor``; ``None``: never.
         unroll: steps per iteration of the compiled loop; changes speed and compile time, and
             the last bits.
@@ -53,6 +63,7 @@ class Recipe:
     augment: Augment | None = None
     keep: Literal["last", "best"] = "last"
     monitor: str = "valid_loss"
+    mode: Literal["auto", "min", "max"] = "auto"
     patience: int | None = None
     unroll: int = 1
 
@@ -69,7 +80,7 @@ class Recipe:
     @property
     def maximized(self) -> bool:
         """Whether a larger ``monitor`` is a better one."""
-        return "accuracy" in self.monitor
+        return self.mode == "max" or (self.mode == "auto" and "accuracy" in self.monitor)
 
 
 def make_recipe(
@@ -83,6 +94,7 @@ def make_recipe(
     augment: Augment | None = None,
     keep: Literal["last", "best"] = "last",
     monitor: str = "valid_loss",
+    mode: Literal["auto", "min", "max"] = "auto",
     patience: int | None = None,
     unroll: int = 1,
 ) -> Recipe:
@@ -100,6 +112,7 @@ def make_recipe(
         augment: ``(key, x) -> x`` or ``None``.
         keep: ``"last"`` or ``"best"``.
         monitor: ``"valid_loss"``, ``"valid_accuracy"``, ...
+        mode: see `Recipe`.
         patience: epochs, or ``None``.
         unroll: steps per iteration of the compiled loop.
 
@@ -134,9 +147,11 @@ def make_recipe(
         augment=augment,
         keep=keep,
         monitor=monitor,
+        mode=mode,
         patience=None if patience is None else positive_integer("patience", patience),
         unroll=positive_integer("unroll", unroll),
     )
+    lookup("mode", mode, dict.fromkeys(("auto", "min", "max")))
     lookup(
         "monitor",
         monitor,

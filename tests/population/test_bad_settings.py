@@ -108,6 +108,8 @@ TABLE = {
         "loss: ",
         "Did you mean 'huber'?",
     ),
+    "l2": (lambda: fit(second(l2=-0.1)), ValueError, SECOND, "l2: expected a finite number in [0"),
+    "noise": (lambda: fit(second(noise_sigma=-1)), ValueError, SECOND, "noise_sigma: expected"),
     # Names and options.
     "loss": (
         lambda: fit(loss="cross_entropy"),

@@ -1,8 +1,7 @@
-"""Laws 1, 2, 3 and 5 over the table of networks.
+"""Laws 1, 2, 3 and 5 over every network of the table.
 
-The small networks of the table (`tests.cases.RUN`) run through quickly compiled programs, and a
-few through optimised ones too, since the laws are about bits; all networks of the table with
-``pytest --every-network tests/population/test_laws.py``.
+All through quickly compiled programs, and a few through optimised ones too, since the laws are
+about bits. One test per network: most of its time is the compilation, which all laws share.
 """
 
 import jax
@@ -58,7 +57,7 @@ def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
     )
 
 
-def check_laws(case: Case) -> None:
+def check_laws(case: Case) -> Runs:
     everyone = members(case)
     runs = train(case, everyone)
     before = [bits(runs, i) for i in range(len(everyone))]
@@ -78,64 +77,55 @@ def check_laws(case: Case) -> None:
         assert all(np.isfinite(leaf).all() for leaf in bits(runs, 2)[:-2]), "law 5: last finite"
     for i in (0, 1, 3, 4):
         assert not case.parameters or np.isfinite(runs.history["valid_loss"].values[i]).all()
+    return runs
 
 
-def test_purity_independence_and_isolation(law_case: Case):
-    check_laws(law_case)
-
-
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if case.name in OPTIMIZED], ids=lambda case: case.name
-)
-def test_purity_independence_and_isolation_optimized(case: Case, optimized: None):
-    check_laws(case)
-
-
-def plain_loop(case: Case, seed: int) -> tuple[dict, dict, list[float]]:
+class PlainLoop:
     """What somebody would write with Flax and Optax alone: no population, no scan, no guard."""
-    module, data = case.module, dataset(case)
-    member = jax.random.fold_in(ROOT, seed)
-    init_key, order_key, dropout_key = (jax.random.fold_in(member, stream) for stream in range(3))
-    variables = dict(jax.jit(module.init)(init_key, jnp.asarray(data.train.x[:1])))
-    params = variables.pop("params", {})
-    optimizer = optax.sgd(RATE, momentum=0.9)
-    opt_state = optimizer.init(params)
-    mutable = [name for name in variables if name != "hyper"]
 
-    @jax.jit
-    def update(params, rest, opt_state, x, y, key):
+    def __init__(self, case: Case) -> None:
+        self.module, self.data = case.module, dataset(case)
+        self.optimizer = optax.sgd(RATE, momentum=0.9)
+        self.init = jax.jit(self.module.init)
+        self.update = jax.jit(self._update)
+
+    def _update(self, params, rest, opt_state, x, y, key):
         def loss(params):
-            outputs, changed = module.apply(
-                {"params": params, **rest}, x, train=True, rngs={"params": key}, mutable=mutable
-            )
+            outputs, changed = self.module.apply(
+                {"params": params, **rest}, x, train=True, rngs={"params": key},
+                mutable=[name for name in rest if name != "hyper"],
+            )  # fmt: skip
             return jnp.mean(jnp.square(outputs.astype(jnp.float32) - y)), changed
 
         (value, changed), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-        updates, opt_state = optimizer.update(gradient, opt_state, params)
+        updates, opt_state = self.optimizer.update(gradient, opt_state, params)
         return optax.apply_updates(params, updates), {**rest, **changed}, opt_state, value
 
-    step, losses, rest = 0, [], variables
-    for epoch in range(EPOCHS):
-        order = jn.rng.epoch_order(order_key, epoch, len(data.train))
-        total = 0.0
-        for start in range(0, len(data.train), BATCH):
-            rows = np.asarray(order[start : start + BATCH])
-            key = jax.random.fold_in(dropout_key, step)
-            params, rest, opt_state, value = update(
-                params, rest, opt_state, data.train.x[rows], data.train.y[rows], key
-            )
-            total, step = total + float(value) * len(rows), step + 1
-        losses.append(total / len(data.train))
-    return params, rest, losses
+    def __call__(self, seed: int) -> tuple[dict, dict, list[float]]:
+        train, member = self.data.train, jax.random.fold_in(ROOT, seed)
+        init_key, order_key, dropout_key = (jax.random.fold_in(member, s) for s in range(3))
+        rest = dict(self.init(init_key, jnp.asarray(train.x[:1])))
+        params = rest.pop("params", {})
+        opt_state, step, losses = self.optimizer.init(params), 0, []
+        for epoch in range(EPOCHS):
+            order, total = np.asarray(jn.rng.epoch_order(order_key, epoch, len(train))), 0.0
+            for start in range(0, len(train), BATCH):
+                rows = order[start : start + BATCH]
+                key = jax.random.fold_in(dropout_key, step)
+                params, rest, opt_state, value = self.update(
+                    params, rest, opt_state, train.x[rows], train.y[rows], key
+                )
+                total, step = total + float(value) * len(rows), step + 1
+            losses.append(total / len(train))
+        return params, rest, losses
 
 
-def test_equivalence_with_a_plain_loop(law_case: Case):
+def check_equivalence(case: Case, runs: Runs) -> None:
     """Law 3: 1e-4 after six steps with momentum; in bfloat16, whose own steps are 4e-3, 3e-2."""
-    case = law_case
-    runs = train(case, members(case))
     tolerance = 3e-2 if getattr(case.module, "dtype", None) == jnp.bfloat16 else 1e-4
+    loop = PlainLoop(case)
     for place in (0, 3):
-        params, rest, losses = plain_loop(case, HEALTHY[place - (place > 2)])
+        params, rest, losses = loop(HEALTHY[place - (place > 2)])
         assert jax.tree.structure(params) == jax.tree.structure(runs[place].params)
         scale = max([1.0, *[float(np.abs(leaf).max()) for leaf in jax.tree.leaves(params)]])
         for ours, theirs in zip(
@@ -147,3 +137,15 @@ def test_equivalence_with_a_plain_loop(law_case: Case):
         np.testing.assert_allclose(
             runs.history["train_loss"].values[place], losses, rtol=tolerance, atol=tolerance
         )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_purity_independence_isolation_and_equivalence(case: Case):
+    check_equivalence(case, check_laws(case))
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name in OPTIMIZED], ids=lambda case: case.name
+)
+def test_purity_independence_and_isolation_optimized(case: Case, optimized: None):
+    check_laws(case)

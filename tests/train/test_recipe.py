@@ -35,16 +35,18 @@ def test_metrics(metrics: object, names: tuple[str, ...]):
 
 
 @pytest.mark.parametrize(
-    ("monitor", "maximized"),
+    ("monitor", "mode", "maximized"),
     [
-        ("valid_loss", False),
-        ("valid_accuracy", True),
-        ("train_loss", False),
-        ("train_accuracy", True),
+        ("valid_loss", "auto", False),
+        ("valid_accuracy", "auto", True),
+        ("train_loss", "auto", False),
+        ("train_accuracy", "auto", True),
+        ("valid_accuracy", "min", False),
+        ("valid_loss", "max", True),
     ],
 )
-def test_which_monitors_are_maximised(monitor: str, maximized: bool):
-    assert make_recipe(NET, loss=LOSS, monitor=monitor).maximized is maximized
+def test_which_monitors_are_maximised(monitor: str, mode: str, maximized: bool):
+    assert make_recipe(NET, loss=LOSS, monitor=monitor, mode=mode).maximized is maximized
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,7 @@ def test_which_monitors_are_maximised(monitor: str, maximized: bool):
         ({"optimizer": "adma"}, ValueError, "Did you mean 'adam'?"),
         ({"optimizer": 0.1}, TypeError, "optimizer: expected"),
         ({"optimizer": optax.sgd}, TypeError, "learning_rate: sgd has no default"),
+        ({"mode": "maximum"}, ValueError, "mode: unknown name 'maximum'"),
         ({"batch_size": 0}, ValueError, "batch_size: expected at least 1, got 0."),
         ({"batch_size": 4.0}, TypeError, "batch_size: expected an integer, got float 4.0."),
         ({"batch_size": True}, TypeError, "batch_size: expected an integer, got bool True."),
