@@ -1,21 +1,27 @@
-"""Where a result was made: hardware, versions, flags; kept with every result."""
+"""Where a result was made: hardware, versions, flags; kept with every result.
+
+``python -m benchmarks.record`` prints it, from a process that has looked at the devices and ends.
+"""
 
 import datetime
 import json
+import os
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from jaxnets.study.environment import identity, surroundings
-
 RESULTS = Path(__file__).parent / "results"
-PEERS = ("torch", "scikit-learn", "mnist1d")
+PEERS = ("torch", "keras", "scikit-learn", "mnist1d")
 
 
 def environment() -> dict[str, Any]:
     """Hardware, versions and flags as JSON knows them."""
+    import jax
+
+    from jaxnets.environment import identity, surroundings
+
     return {
         "date": datetime.date.today().isoformat(),
         **identity(jax.local_devices()),
@@ -24,12 +30,37 @@ def environment() -> dict[str, Any]:
     }
 
 
+def environment_elsewhere() -> dict[str, Any]:
+    """`environment` with one device per core, without touching a device from this process: an
+    accelerator belongs to the processes that measure.
+    """
+    command = [sys.executable, "-m", "benchmarks.record"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def load() -> float | None:
+    """Processes that wanted a core during the last minute, where the system tells."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
 def write(name: str, result: dict[str, Any]) -> Path:
-    """Store a result with its environment under ``benchmarks/results/``."""
+    """Store a result under ``benchmarks/results/``, with its environment unless it brings one."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"environment": environment(), **result}, indent=1) + "\n")
+    known = {} if "environment" in result else {"environment": environment()}
+    path.write_text(json.dumps({**known, **result}, indent=1) + "\n")
     return path
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """A stored result, or None."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+    return found
 
 
 def _version(name: str) -> str:
@@ -37,3 +68,10 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
+
+
+if __name__ == "__main__":
+    import jaxnets
+
+    jaxnets.use_all_cores()
+    print(json.dumps(environment()))

@@ -13,11 +13,12 @@ import tyro
 
 import jaxnets
 from jaxnets.study.question import DepthWidth
+from jaxnets.verify.command import Verify
 
 if TYPE_CHECKING:
     from jaxnets.study.depth_width import Study
 
-USER_ERROR, INTERRUPTED = 2, 130
+USER_ERROR, LOST, INTERRUPTED = 2, 75, 130
 
 
 class UserError(Exception):
@@ -25,7 +26,15 @@ class UserError(Exception):
 
 
 class Interrupted(Exception):
-    """Stopped by the user; the text says how to go on."""
+    """Stopped by the user or the system; the text says how to go on.
+
+    Attributes:
+        status: the exit status, 128 and the number of the signal.
+    """
+
+    def __init__(self, text: str, status: int = INTERRUPTED) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 @dataclass(frozen=True)
@@ -33,18 +42,29 @@ class DepthWidthCommand:
     """Depth against width: networks of equal size, tuned on validation, with error bars.
 
     The same command on the same folder continues an interrupted study, and reads a finished one.
+    With more seeds, rates, depths or epochs it trains only what is new.
 
     Attributes:
         question: What is asked.
         out: Folder for the results.
+        save_every: Seconds between two saves, more where saving would cost over 3 % of the time; 0:
+            save whenever possible.
         devices: How many devices to use, CPU cores or GPUs; all of them if not given.
+        coordinator: host:port of the first of several processes that share the work and the folder;
+            found out under SLURM.
+        processes: How many processes there are.
+        process: The number of this one, from 0.
         dry_run: Print what would be trained, and stop.
         quiet: Print nothing but errors.
     """
 
     question: Annotated[DepthWidth, tyro.conf.arg(name="")] = field(default_factory=DepthWidth)
     out: Path = Path("runs/depth-width")
+    save_every: float = 10.0
     devices: int | None = None
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
     dry_run: bool = False
     quiet: bool = False
 
@@ -58,6 +78,8 @@ class DepthWidthCommand:
         from rich.console import Console
 
         console = Console(quiet=self.quiet, highlight=False)
+        from jaxnets.population.stopping import Stopped
+        from jaxnets.processes import LostProcessError, leave
         from jaxnets.study.tables import plan_table
 
         def tell(item: Any) -> None:
@@ -71,29 +93,36 @@ class DepthWidthCommand:
             if self.dry_run:
                 console.print(plan_table(study.plan, study.shapes))
                 return
-            session = study.open(self.out)
+            session = study.open(self.out, save_every=self.save_every)
         except (ValueError, TypeError, OSError, ImportError) as error:
             raise UserError(_one_line(error)) from error
         try:
             report = session.run(progress=False if self.quiet else None, tell=tell)
         except OSError as error:
             raise UserError(_one_line(error)) from error
+        except LostProcessError as error:
+            raise Interrupted(_one_line(error), LOST) from None
+        except Stopped as stop:
+            raise Interrupted(str(stop), stop.status) from None
         except KeyboardInterrupt:
-            done, total = len(session.found), len(study.shapes)
             raise Interrupted(
-                f"stopped; {done} of {total} depths are in {self.out}, "
-                "the same command goes on from there."
+                f"stopped at once; {self.out} holds what was saved last: run the same again to go "
+                "on from there."
             ) from None
         console.print(report.table())
         for sentence in report.sentences():
             console.print(sentence)
         tell(f"Figure, tables, histories and weights are in {self.out}.")
+        leave()
 
     def _prepare(self) -> "Study":
         import jax
 
+        from jaxnets.processes import join
+
         if self.devices is not None and self.devices < 1:
             raise ValueError(f"devices: expected at least 1, got {self.devices}.")
+        join(self.coordinator, self.processes, self.process)
         count = jaxnets.use_all_cores(self.devices)
         if self.devices is not None and self.devices > count:
             raise ValueError(
@@ -108,7 +137,7 @@ DESCRIPTION = """Train a whole population of neural networks as one pure functio
 
 "jaxnets --version" prints the version, "jaxnets COMMAND --help" the options of a command."""
 
-COMMANDS: dict[str, Any] = {"depth-width": DepthWidthCommand}
+COMMANDS: dict[str, Any] = {"depth-width": DepthWidthCommand, "verify": Verify}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,7 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the program's name; ``None``: those of this process.
 
     Returns:
-        The exit status: 0, 2 for what the user can put right, 130 for Ctrl-C.
+        The exit status: 0, 1 if a law fails, 2 for what the user can put right, 130 for Ctrl-C,
+        143 for SIGTERM.
 
     Raises:
         SystemExit: help was asked for, or the options do not parse (status 2).
@@ -135,17 +165,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command = _parse(given)
         _keep_libraries_quiet()
-        command()
+        return command() or 0
     except UserError as error:
         return _fail(str(error), USER_ERROR)
     except Interrupted as error:
-        return _fail(str(error), INTERRUPTED)
+        return _fail(str(error), error.status)
     except KeyboardInterrupt:
         return _fail("stopped before training; nothing was lost.", INTERRUPTED)
-    return 0
 
 
-def _parse(given: Sequence[str]) -> Callable[[], None]:
+def _parse(given: Sequence[str]) -> Callable[[], int | None]:
     try:
         # A question's numbers are checked as it is made, that is, while parsing.
         return tyro.extras.subcommand_cli_from_dict(

@@ -2,12 +2,13 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import flax.linen as linen
 import jax
+import jax.numpy as jnp
 
 Params = Any
 """A pytree of float arrays: what the optimizer moves."""
@@ -39,6 +40,8 @@ class Network:
         name: what tables and errors call it.
         identity: networks with equal identity are one architecture: they are compiled once. The
             two functions themselves unless something better is known.
+        numbers_at_init: hyperparameters of the network's own that ``init`` takes as a third
+            argument, a mapping from names to numbers, because initial parameters depend on them.
 
     Example:
         A straight line, without any module system:
@@ -58,6 +61,7 @@ class Network:
     apply: Callable[..., tuple[Any, Collections]] = field(compare=False)
     name: str = field(default="network", compare=False)
     identity: Hashable = None
+    numbers_at_init: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         """Fall back on the functions as the identity."""
@@ -76,7 +80,8 @@ def from_linen(module: linen.Module) -> Network:
     ``train=`` is passed on if ``__call__`` has such an argument. Every random stream the module
     asks for (``make_rng("dropout")``, ...) is fed from the one key of the call. Every collection
     except ``params`` is state; all of them but ``"hyper"`` may change while training and none in
-    evaluation.
+    evaluation. A module whose initial parameters depend on numbers of its own in ``"hyper"``, at
+    its top, names them in an attribute ``numbers_at_init``.
 
     Args:
         module: a module; a frozen dataclass, so equal modules give equal networks.
@@ -116,8 +121,8 @@ def _from_linen(module: linen.Module) -> Network:
     def keywords(train: bool) -> dict[str, Any]:
         return {"train": train} if takes_train else {}
 
-    def init(key: jax.Array, x: Any) -> Initialized:
-        variables = dict(module.init(key, x, **keywords(False)))
+    def init(key: jax.Array, x: Any, numbers: Mapping[str, Any] | None = None) -> Initialized:
+        variables = dict(_init(module, key, x, numbers or {}, keywords(False)))
         return Initialized(variables.pop("params", {}), variables)
 
     def apply(
@@ -133,7 +138,17 @@ def _from_linen(module: linen.Module) -> Network:
         outputs, changed = module.apply(variables, x, rngs=rngs, mutable=mutable, **keywords(train))
         return outputs, {**state, **changed}
 
-    return Network(init, apply, name=_name(module), identity=module)
+    at_init = getattr(module, "numbers_at_init", ())
+    return Network(init, apply, name=_name(module), identity=module, numbers_at_init=at_init)
+
+
+def _init(
+    module: linen.Module, key: jax.Array, x: Any, numbers: Mapping[str, Any], keywords: Any
+) -> Mapping[str, Any]:
+    if not numbers:
+        return module.init(key, x, **keywords)
+    given = {HYPER: {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}}
+    return module.apply(given, x, rngs={"params": key}, mutable=True, **keywords)[1]
 
 
 def as_network(value: object) -> Network:

@@ -1,11 +1,13 @@
 import json
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from jaxnets import cli
-from jaxnets.study import DepthWidth, session
+from jaxnets import cli, files
+from jaxnets.study import DepthWidth
+from tests.population.kept import at_dispatch
 
 SMALL = [
     "depth-width", "--dataset", "moons", "--depths", "1", "2", "--params", "60",
@@ -84,32 +86,25 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(capsys, tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-def test_stopped_continued_done(capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_continued_done(capsys, tmp_path, monkeypatch, number, status):
     out = tmp_path / "out"
     command = [*SMALL, "--out", str(out)]
-    execute = session.execute
-
-    def stopped(plan, bar):
-        results = execute(plan, bar)
-        yield next(results)
-        results.close()
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(session, "execute", stopped)
-        assert cli.main(command) == 130
+        at_dispatch(patch, 1, lambda: signal.raise_signal(number))
+        assert cli.main(command) == status
     captured = capsys.readouterr()
-    assert f"stopped; 1 of 2 depths are in {out}" in captured.err
+    assert f"stopped; what was reached is saved in {out}: run the same again" in captured.err
     assert not (out / "summary.csv").exists()
 
     assert cli.main(command) == 0
     captured = capsys.readouterr()
-    assert "holds depth 1 already" in captured.out
+    assert "holds 2 of 4 members already" in captured.out
     assert "Plan: 2 members in 1 program," in captured.out
     assert "Against depth 1, paired over 2 seeds" in captured.out
     assert captured.err == ""
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["sessions"][-1]["depths"] == [2]
+    assert manifest["sessions"][-1]["members"] == 2
 
     assert cli.main(command) == 0
     again = capsys.readouterr().out
@@ -118,8 +113,26 @@ def test_stopped_continued_done(capsys, tmp_path, monkeypatch):
         2
     ].replace(" ", "")
 
-    assert cli.main([*command, "--seeds", "3"]) == 2
-    assert "question.seeds is 2 there and 3 now" in capsys.readouterr().err
+    assert cli.main([*command, "--seeds", "3"]) == 0
+    captured = capsys.readouterr()
+    assert "holds 4 of 6 members already" in captured.out
+    assert "Plan: 2 members in 2 programs," in captured.out
+    assert "paired over 3 seeds" in captured.out
+
+    assert cli.main([*command, "--params", "61"]) == 2
+    assert "question.params is 60 there and 61 now" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_in_use(capsys, tmp_path):
+    with files.alone_in(tmp_path):
+        assert cli.main([*SMALL, "--out", str(tmp_path)]) == 2
+    assert f"another process is at work in {tmp_path}; wait" in capsys.readouterr().err
+
+
+def test_stopped_twice(capsys, tmp_path, monkeypatch):
+    at_dispatch(monkeypatch, 1, lambda: [signal.raise_signal(signal.SIGINT) for _ in range(2)])
+    assert cli.main([*SMALL, "--out", str(tmp_path / "out")]) == 130
+    assert f"stopped at once; {tmp_path}/out holds what was saved" in capsys.readouterr().err
 
 
 def test_quiet_prints_nothing(capsys, tmp_path):

@@ -13,6 +13,9 @@ MAY_IMPORT: dict[str, str] = {
     "rng": "",
     "network": "",
     "devices": "",
+    "files": "",
+    "environment": "jaxnets",
+    "processes": "",
     "hyper": "errors",
     "targets": "numerics",
     "losses": "errors hyper numerics targets",
@@ -26,9 +29,10 @@ MAY_IMPORT: dict[str, str] = {
     "nn": "errors",
     "data": "errors rng",
     "train": "data errors hyper losses metrics network optim penalties rng",
-    "population": "data errors hyper network rng train",
-    "study": "data errors nn optim population jaxnets",
-    "cli": "study jaxnets",
+    "population": "data environment errors files hyper network processes rng train",
+    "study": "data environment errors files nn optim population jaxnets",
+    "verify": "data environment errors nn optim population rng jaxnets",
+    "cli": "population processes study verify jaxnets",
     "__main__": "cli",
 }
 """Room by room from the bottom to the top: what each may import from this package, however it is

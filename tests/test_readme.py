@@ -14,11 +14,13 @@ def test_the_example_is_the_script():
 
 
 def test_the_speeds_are_the_recorded_ones():
-    rows = json.loads((ROOT / "benchmarks/results/throughput.json").read_text())["rows"]
+    (path,) = re.findall(r"recorded in \[(benchmarks/results/(?!references)[^]]+)\]", README)
+    rows = json.loads((ROOT / path).read_text())["rows"]
+    named = rows.items() if isinstance(rows, dict) else [(row["name"], row) for row in rows]
     table = dict(re.findall(r"\| (jaxnets, [^|]+?|Flax, [^|]+?) \| ([\d,]+) \|", README))
-    assert len(table) == 4
+    assert len(table) >= 4
     for name, rate in table.items():
-        recorded = next(row for key, row in rows.items() if name.startswith(key))
+        recorded = next(row for key, row in named if name.startswith(key))
         assert f"{recorded['rate']:,.0f}" == rate
 
 

@@ -19,13 +19,18 @@ def main() -> None:
     parser.add_argument("experiment", nargs="*", default=quick, help=more)
     full = "random-labels as published: up to an hour on two cores"
     parser.add_argument("--full", action="store_true", help=full)
+    widths = "double-descent: the seven widths that are published, or all of the sweep"
+    parser.add_argument("--widths", type=int, choices=(7, 19), default=7, help=widths)
+    parser.add_argument("--seeds", type=int, default=5, help="double-descent: networks per width")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the numbers go")
     arguments = parser.parse_args()
     experiments: dict[str, Callable[[], list[Line]]] = {
         "mnist1d": mnist1d.experiment,
         "learned-rate": learned_rate.experiment,
         "random-labels": functools.partial(random_labels.experiment, full=arguments.full),
-        "double-descent": double_descent.experiment,
+        "double-descent": functools.partial(
+            double_descent.experiment, seeds=arguments.seeds, widths=arguments.widths
+        ),
     }
     for name in arguments.experiment:
         if name not in experiments:

@@ -10,7 +10,8 @@ LeNet              LeNet-5 in its modern form                                   
 ResNet             the CIFAR ResNet of 6 n + 2 layers                                   residual
 Autoencoder        encoder, code, decoder, fully connected                              autoencoder
 Dense, Flatten     layers                                                               dense
-Conv, convolve     convolution, as XLA's own or as patches and a matrix product         conv
+Conv, convolve     convolution, in the way that is the fastest for its shapes              conv
+explain_convolutions which way each convolution of a network takes, and why         conv_choices
 max_pool, avg_pool pooling                                                              pool
 Dropout            dropout with a traced rate                                           noise
 GaussianNoise      additive noise with a traced scale                                   noise
@@ -29,6 +30,7 @@ operation is not in the program; a number means that it is, with its strength tr
 from jaxnets.nn.activations import ACTIVATIONS, Activation, activation_function
 from jaxnets.nn.autoencoder import Autoencoder
 from jaxnets.nn.conv import Conv, convolve
+from jaxnets.nn.conv_choices import explain_convolutions
 from jaxnets.nn.convnet import ConvNet
 from jaxnets.nn.dense import MLP, Dense, Flatten, flatten
 from jaxnets.nn.hyper import hyperparameter
@@ -65,6 +67,7 @@ __all__ = [
     "bias_initializer",
     "convolve",
     "dropout",
+    "explain_convolutions",
     "flatten",
     "hyperparameter",
     "kernel_initializer",

@@ -1,11 +1,10 @@
-"""Convolution in one and two dimensions, as XLA's own or as one matrix product.
+"""Convolution in one and two dimensions, computed in the way that is the fastest for its shapes.
 
 On a CPU XLA's convolution, with its gradients, is 50 to 90 times slower inside a loop body than
-outside, and a convolution mapped over members becomes a grouped one, slower still. Patches and a
-matrix product (im2col) are slower outside a loop and far faster inside one, where training is.
+outside, and a convolution mapped over members becomes a grouped one, slower still. Neither happens
+here: see ``conv_lax`` for the reason, and ``conv_patches`` and ``conv_banded`` for other ways.
 """
 
-import math
 from collections.abc import Sequence
 
 import jax
@@ -15,10 +14,14 @@ from flax.linen.dtypes import promote_dtype
 from jax import lax
 
 from jaxnets.errors import unknown_name
-from jaxnets.nn import checks
+from jaxnets.nn import checks, conv_cost
 from jaxnets.nn.checks import Dtype
+from jaxnets.nn.conv_choices import Choice, note
+from jaxnets.nn.conv_lax import LAYOUT
 from jaxnets.nn.fields import check_fields
+from jaxnets.nn.geometry import Geometry
 from jaxnets.nn.initializers import Init, bias_initializer, kernel_initializer
+from jaxnets.nn.trilinear import ROLES, trilinear
 from jaxnets.nn.windows import (
     METHODS,
     Padding,
@@ -27,10 +30,7 @@ from jaxnets.nn.windows import (
     output_size,
     padding_pairs,
     per_axis,
-    strided_slices,
 )
-
-LAYOUTS = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC")}
 
 
 def convolve(
@@ -50,8 +50,11 @@ def convolve(
         strides: the step of the window.
         padding: see ``Padding``.
         dilation: the distance of neighbouring places of the kernel.
-        method: ``"lax"`` for XLA's convolution, ``"patches"`` for strided slices and one matrix
-            product, ``"auto"`` for patches on a CPU and XLA's elsewhere.
+        method: ``"lax"`` for XLA's convolution; ``"patches"`` for strided slices and one matrix
+            product; ``"banded"`` for places of the width taken together, see ``conv_banded``;
+            ``"auto"`` for XLA's on an accelerator, and on a CPU for what ``conv_cost`` takes for
+            the fastest, for the convolution and for each of its gradients. They differ by float32
+            rounding.
 
     Returns:
         Array of shape ``(batch, *out, features)``.
@@ -66,28 +69,43 @@ def convolve(
         [1.0, 3.0, 5.0]
     """
     rank = x.ndim - 2
-    if rank not in LAYOUTS or kernel.ndim != x.ndim or kernel.shape[-2] != x.shape[-1]:
+    if rank not in (1, 2) or kernel.ndim != x.ndim or kernel.shape[-2] != x.shape[-1]:
         raise ValueError(
             "x: expected (batch, length, channels) or (batch, height, width, channels) and a "
             f"kernel (*window, channels, features) to fit, got {x.shape} and {kernel.shape}."
         )
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
-    window = kernel.shape[:-2]
+    size, window = x.shape[1:-1], kernel.shape[:-2]
     strides = per_axis("strides", strides, rank)
     dilation = per_axis("dilation", dilation, rank)
-    pairs = padding_pairs(padding, x.shape[1:-1], window, strides, dilation)
-    padded = [n + low + high for n, (low, high) in zip(x.shape[1:-1], pairs, strict=True)]
+    pairs = padding_pairs(padding, size, window, strides, dilation)
+    padded = [n + low + high for n, (low, high) in zip(size, pairs, strict=True)]
     out = output_size(padded, window, strides, dilation)
-    if method == "lax" or (method == "auto" and jax.default_backend() != "cpu"):
-        return lax.conv_general_dilated(
-            x, kernel, strides, pairs, rhs_dilation=dilation, dimension_numbers=LAYOUTS[rank]
+    x, kernel = promote_dtype(x, kernel)
+    if rank == 1:  # a signal is an image of height one
+        x, kernel = x[:, None], kernel[None]
+        size, window, pairs = (1, *size), (1, *window), ((0, 0), *pairs)
+        strides, dilation = (1, *strides), (1, *dilation)
+    sizes = conv_cost.Sizes(x.shape[0], x.shape[3], kernel.shape[3])
+    geometry = Geometry(
+        _pair(size), _pair(window), _pair(strides), (pairs[0], pairs[1]), _pair(dilation)
+    )
+    if jax.default_backend() != "cpu" and method in ("auto", "lax"):
+        note(Choice(geometry, sizes, (), method))
+        y = lax.conv_general_dilated(
+            x, kernel, strides, pairs, rhs_dilation=dilation, dimension_numbers=LAYOUT
         )
-    x = jnp.pad(x, ((0, 0), *pairs, (0, 0)))
-    patches = jnp.concatenate(strided_slices(x, window, strides, dilation), axis=-1)
-    matrix = kernel.reshape(math.prod(kernel.shape[:-1]), kernel.shape[-1])
-    y = patches.reshape(x.shape[0] * math.prod(out), matrix.shape[0]) @ matrix
-    return y.reshape(x.shape[0], *out, kernel.shape[-1])
+    else:
+        methods = tuple(conv_cost.choose(role, geometry, sizes, method) for role in ROLES)
+        note(Choice(geometry, sizes, methods, method))
+        y = trilinear("output", x, kernel, geometry=geometry, methods=methods)
+    return y.reshape(x.shape[0], *out, kernel.shape[3])
+
+
+def _pair(values: Sequence[int]) -> tuple[int, int]:
+    first, second = values
+    return first, second
 
 
 def as_images(x: jax.Array) -> jax.Array:
@@ -128,7 +146,7 @@ class Conv(nn.Module):
         use_bias: whether there is a bias.
         kernel_init: initialiser of ``kernel``, shape ``(*kernel_size, channels, features)``.
         bias_init: initialiser of ``bias``, shape ``(features,)``.
-        method: ``"auto"``, ``"lax"`` or ``"patches"``, see ``convolve``.
+        method: ``"auto"``, ``"lax"``, ``"patches"`` or ``"banded"``, see ``convolve``.
         dtype: of the computation; parameters are float32.
 
     Example:

@@ -197,6 +197,17 @@ class MLP(nn.Module):
         """Units of the widest hidden layer."""
         return max(self.features, default=0)
 
+    @nn.nowrap
+    def padded(self) -> tuple[nn.Module, dict[str, float]] | str:
+        """A wider network that can be this one, see `jaxnets.nn.padded.pad`.
+
+        Returns:
+            The network and the numbers that make it this one, or what forbids it.
+        """
+        from jaxnets.nn.padded import pad
+
+        return pad(self)
+
     @nn.compact
     def __call__(
         self,

@@ -1,5 +1,7 @@
 """Random operations of training with traced strengths: dropout, DropConnect, additive noise."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -11,7 +13,12 @@ STREAM = "dropout"
 """The name of the key stream that all random operations of a network draw from."""
 
 
-def dropout(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
+def dropout(
+    x: jax.Array,
+    rate: jax.Array | float,
+    key: jax.Array,
+    bernoulli: Callable[..., jax.Array] = jax.random.bernoulli,
+) -> jax.Array:
     """``x`` with every entry set to zero with probability ``rate``, the rest scaled up.
 
     The formula is Linen's, ``where(bernoulli(key, keep), x / keep, 0)`` with ``keep = 1 - rate``,
@@ -21,6 +28,7 @@ def dropout(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
         x: any floating array.
         rate: a scalar in [0, 1], Python or traced.
         key: a typed key.
+        bernoulli: ``(key, p, shape) -> array``, what draws the mask of the entries that stay.
 
     Returns:
         An array of the shape and dtype of ``x``; its expectation over keys is ``x``.
@@ -33,7 +41,7 @@ def dropout(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
     Source: Srivastava et al. 2014, Dropout, section 10 (the scaling at training time).
     """
     keep = 1.0 - jnp.asarray(rate, jnp.float32)
-    mask = jax.random.bernoulli(key, keep, x.shape)
+    mask = bernoulli(key, keep, x.shape)
     # The branch not taken must be finite as well, or its gradient poisons the one that is.
     scale = jnp.where(keep > 0.0, keep, 1.0).astype(x.dtype)
     return jnp.where(mask, x / scale, jnp.zeros_like(x))

@@ -16,7 +16,10 @@ Flax's fast variance cancels: of x = 1e4 + N(0, 1) in float32 nothing is left of
 0.9 forgets its start within some 40 steps, 0.99 within 400, longer than many a small study.
 """
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxnets.nn import checks
@@ -33,6 +36,7 @@ def normalize(
     train: bool,
     epsilon: float | None = None,
     dtype: Dtype = None,
+    real: jax.Array | None = None,
 ) -> jax.Array:
     """``x`` normalised, with a learned scale and bias per feature.
 
@@ -47,6 +51,8 @@ def normalize(
         train: whether the batch's own statistics are used, and kept running.
         epsilon: added to the variance; ``None`` for 1e-5 (batch) and 1e-6 (layer).
         dtype: of the result; statistics are float32 in any case.
+        real: bool array of shape ``(features,)``: which features there are. The others must be
+            zero in ``x``, do not count, and their scales are zero; ``None`` for all.
 
     Returns:
         An array of the shape of ``x``.
@@ -69,17 +75,26 @@ def normalize(
     checks.name("norm", norm, NORMS)
     if norm is None:
         return x
+    mask = None
+    if real is not None:
+        mask = jnp.broadcast_to(real.reshape((1,) * (x.ndim - 1) + real.shape), x.shape)
+
+    def scale_init(_: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        return jnp.ones(shape, dtype) if real is None else real.astype(dtype)
+
     if norm == "batch":
         return nn.BatchNorm(
             use_running_average=not train,
             momentum=0.9,
             epsilon=1e-5 if epsilon is None else epsilon,
             use_fast_variance=False,
+            scale_init=scale_init,
             dtype=dtype,
         )(x)
     return nn.LayerNorm(
         epsilon=1e-6 if epsilon is None else epsilon,
         reduction_axes=tuple(range(1, x.ndim)),
         use_fast_variance=False,
+        scale_init=scale_init,
         dtype=dtype,
-    )(x)
+    )(x, mask=mask)

@@ -1,11 +1,13 @@
 """Pooling over space."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 
 from jaxnets.nn.windows import Padding, PerAxis, padding_pairs, per_axis, strided_slices
 
@@ -15,9 +17,10 @@ def max_pool(
 ) -> jax.Array:
     """The largest value in each window.
 
-    Windows that do not overlap are compared as strided slices, whose gradient is three times
-    faster on a CPU than that of XLA's window reduction. Where several values of such a window
-    are the largest they share its gradient; otherwise the first takes it all.
+    Windows that do not overlap are compared place by place, one axis after the other, whose
+    gradient is several times faster on a CPU than that of XLA's window reduction. Where several
+    values of such a window are the largest they share its gradient; otherwise the first takes it
+    all.
 
     Args:
         x: array of shape ``(batch, *space, channels)``.
@@ -42,7 +45,9 @@ def max_pool(
     ones = (1,) * rank
     pairs = padding_pairs(padding, x.shape[1:-1], window, strides, ones)
     if window == strides and not any(map(any, pairs)):
-        return functools.reduce(jnp.maximum, strided_slices(x, window, strides, ones))
+        for axis, places in enumerate(window, 1):
+            x = functools.reduce(jnp.maximum, _split(x, axis, places))
+        return x
     return nn.max_pool(x, window, strides, pairs)
 
 
@@ -74,9 +79,28 @@ def avg_pool(
     ones = (1,) * rank
     pairs = padding_pairs(padding, x.shape[1:-1], window, strides, ones)
     if not any(map(any, pairs)):
+        if window == strides:
+            for axis, places in enumerate(window, 1):
+                x = functools.reduce(jnp.add, _split(x, axis, places))
+            return x / math.prod(window)
         slices = strided_slices(x, window, strides, ones)
         return functools.reduce(jnp.add, slices) / len(slices)
     return nn.avg_pool(x, window, strides, pairs)
+
+
+def _split(x: jax.Array, axis: int, places: int) -> list[jax.Array]:
+    """The first, second, ... place of each window along one axis; what is left over is dropped.
+
+    Slices of a reshaped array: strided slices of the array itself have slow gradients.
+    """
+    count = x.shape[axis] // places
+    if count == 0:
+        raise ValueError(f"x: a window of {places} does not fit into shape {x.shape}.")
+    kept = lax.slice_in_dim(x, 0, count * places, axis=axis)
+    # Channels and what lies behind the axis as one: long runs of neighbouring numbers.
+    rows = kept.reshape(*x.shape[:axis], count, places, -1)
+    shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
+    return [rows[..., i, :].reshape(shape) for i in range(places)]
 
 
 POOLS: dict[str, Callable[..., jax.Array]] = {"max": max_pool, "avg": avg_pool}

@@ -15,7 +15,7 @@ PerAxis = int | Sequence[int]
 Padding = str | int | Sequence[int | Sequence[int]]
 """``"SAME"``, ``"VALID"``, one number for all sides, or one number or (low, high) pair per axis."""
 
-METHODS = ("auto", "lax", "patches")
+METHODS = ("auto", "lax", "patches", "banded")
 """What the field ``method`` may be."""
 
 

@@ -1,6 +1,7 @@
 """How a population is going to run, known before anything is compiled."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +12,23 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxnets.population.spec import Group, Spec, StepShape, step_cost
+from jaxnets.population.widths import kernel_entries
 from jaxnets.train import steps_per_epoch
 from jaxnets.train.recipe import positive_integer
 
-CHUNK_STEPS = 2000
+CHUNK_STEPS = 1000
 """At most so many steps of a member between two looks at it (progress, early stopping)."""
 
 CHUNK_FLOPS = 2e10
 """At most about so many floating-point operations of a member between two looks, one epoch at
 least. Both are constants: the chunks of a run do not depend on how long or how large it is."""
+
+SHOWN = 24
+"""How many widths of one program a plan lists."""
+
+TURNS = 8
+"""On a CPU one dispatch serves up to so many members of each device, one after the other, as long
+as their chunks together stay below `CHUNK_FLOPS`: what a dispatch costs is shared among them."""
 
 ACCELERATOR_LANES = 256
 ACCELERATOR_BYTES = 2**31
@@ -37,26 +46,38 @@ class Program:
             and the kind of device alone, never of the number of members: programs of different
             lane counts differ in the last bits, so this is what makes a member independent of its
             neighbours. What the last dispatch does not fill is padding.
+        turns: so many times ``lanes`` members, one after the other, on one device in one dispatch;
+            a property of the architecture, too.
         parameters: of one member.
         step_flops: floating-point operations of one step of one member, as XLA counts them.
         state_bytes: parameters, other collections, optimizer and best weights of one member.
         chunk_epochs: epochs per dispatch.
         steps_per_epoch: steps of one member in one epoch.
+        wasted: the share of its arithmetic that goes into padded widths, see `make_spec`.
     """
 
     group: Group
     devices: tuple[jax.Device, ...]
     lanes: int
+    turns: int
     parameters: int
     step_flops: float
     state_bytes: int
     chunk_epochs: int
     steps_per_epoch: int
+    wasted: float = 0.0
 
     @property
     def width(self) -> int:
         """Members in one dispatch, on all devices."""
-        return self.lanes * len(self.devices)
+        return self.lanes * self.turns * len(self.devices)
+
+    @property
+    def order(self) -> np.ndarray:
+        """Where in a dispatch its first member is, its second, ...: dealt out over the devices, so
+        that all of them have work when there are too few members to fill it. int ``(width,)``.
+        """
+        return np.arange(self.width).reshape(len(self.devices), -1).T.ravel()
 
     @property
     def pieces(self) -> int:
@@ -100,13 +121,14 @@ class Plan:
         """The most that data and training states take on one device at a time; activations come
         on top. It does not grow with the number of members.
         """
-        return self.data_bytes + max(p.lanes * p.state_bytes for p in self.programs)
+        return self.data_bytes + max(p.lanes * p.turns * p.state_bytes for p in self.programs)
 
     def table(self) -> Table:
         """The plan as a table for `rich`."""
         devices = self.devices
         table = Table(
-            title=f"{len(self.spec.members)} members, {len(self.programs)} programs, "
+            title=f"{_count(len(self.spec.members), 'member')}, "
+            f"{_count(len(self.programs), 'program')}, "
             f"{self.spec.epochs} epochs on {len(devices)} x {devices[0].device_kind}",
             caption=f"{self.steps:,} member-steps, {_si(self.flops)}FLOP; "
             f"per device {_binary(self.device_bytes)}B of data and states; "
@@ -115,14 +137,24 @@ class Plan:
             caption_justify="left",
         )
         table.add_column("network", overflow="fold")
-        for name in ("members", "lanes", "pieces", "parameters", "FLOP/step", "bytes", "steps"):
+        for name in (
+            "members",
+            "at\nonce",
+            "in\nturn",
+            "pieces",
+            "parameters",
+            "FLOP/step",
+            "bytes",
+            "steps",
+        ):
             table.add_column(name, justify="right", no_wrap=True)
         for p in self.programs:
             steps = p.steps_per_epoch * self.spec.epochs
             table.add_row(
-                p.group.recipe.network.name,
+                _label(p.group, p.wasted),
                 f"{len(p.group.rows)}",
-                f"{p.lanes} x {len(p.devices)}",
+                f"{p.lanes * len(p.devices)}",
+                f"{p.turns}",
                 f"{p.pieces}",
                 f"{p.parameters:,}",
                 _si(p.step_flops),
@@ -195,16 +227,45 @@ def _program(
     steps = steps_per_epoch(len(spec.data.train), recipe.batch_size)
     chunk_steps = min(CHUNK_STEPS, CHUNK_FLOPS / max(flops, 1.0))
     periods = max(1, round(chunk_steps / (steps * spec.history_every)))
+    chunk_flops = periods * spec.history_every * steps * max(flops, 1.0)
     return Program(
         group=group,
         devices=devices,
         lanes=lanes,
+        turns=_turns(devices[0].platform, chunk_flops),
         parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)),
         step_flops=flops,
         state_bytes=state_bytes,
         chunk_epochs=periods * spec.history_every,
         steps_per_epoch=steps,
+        wasted=_wasted(spec, group),
     )
+
+
+def _label(group: Group, wasted: float) -> str:
+    """What a plan calls a group: its network, and the widths that share it or why none do."""
+    network = group.recipe.network
+    if group.unpadded:
+        return f"{network.name}; not padded: {group.unpadded}"
+    if not network.numbers_at_init or not group.numbers.keys() >= set(network.numbers_at_init):
+        return network.name
+    columns = [group.numbers[name].astype(int).tolist() for name in network.numbers_at_init]
+    widths = [
+        str(units[0]) if len(set(units)) == 1 else "-".join(map(str, units))
+        for units in sorted(set(zip(*columns, strict=True)))
+    ]
+    shown = widths if len(widths) <= SHOWN else [*widths[: SHOWN - 1], "...", widths[-1]]
+    return f"{network.name} for widths {', '.join(shown)}; {wasted:.0%} of it padding"
+
+
+def _wasted(spec: Spec, group: Group) -> float:
+    """Counted in multiplications, which is where the time of a wide network goes."""
+    wider, shape = group.recipe.network, spec.data.input_shape
+    networks = Counter(spec.members[row].network for row in group.rows)
+    if set(networks) == {wider}:
+        return 0.0
+    true = sum(kernel_entries(network, shape) * n for network, n in networks.items())
+    return 1 - true / (len(group.rows) * kernel_entries(wider, shape))
 
 
 def _lanes(platform: str, state_bytes: int) -> int:
@@ -212,6 +273,10 @@ def _lanes(platform: str, state_bytes: int) -> int:
         return 1
     room = max(1, ACCELERATOR_BYTES // max(state_bytes, 1))
     return min(ACCELERATOR_LANES, 2 ** int(math.log2(room)))
+
+
+def _turns(platform: str, chunk_flops: float) -> int:
+    return max(1, min(TURNS, int(CHUNK_FLOPS / chunk_flops))) if platform == "cpu" else 1
 
 
 def _bytes(tree: Any) -> int:
@@ -222,6 +287,10 @@ def _data_bytes(spec: Spec) -> int:
     parts = [part for name, part in spec.data.parts().items() if name != "test"]
     arrays: dict[int, np.ndarray] = {id(a): a for part in parts for a in (part.x, part.y)}
     return sum(array.nbytes for array in arrays.values())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _si(value: float) -> str:

@@ -121,20 +121,30 @@ def _most(value: jax.Array, axis: str | None) -> jax.Array:
     return value if axis is None else jax.lax.pmax(value, axis)
 
 
-def over_lanes(function: Callable[..., Any], lanes: int, mapped: int) -> Callable[..., Any]:
-    """Map the first ``mapped`` arguments over a leading axis of ``lanes``; the others are shared.
+def over_lanes(
+    function: Callable[..., Any], lanes: int, mapped: int, turns: int = 1
+) -> Callable[..., Any]:
+    """Map the first ``mapped`` arguments over a leading axis of ``turns * lanes``: ``lanes`` of
+    them side by side, ``turns`` times one after the other. The other arguments are shared.
 
     A single lane is not a map of one: its program is that of a network alone, in which a branch
     is a branch and a convolution is not a grouped one.
     """
 
-    def over(*arguments: Any) -> Any:
-        own, shared = arguments[:mapped], arguments[mapped:]
+    def side_by_side(own: tuple[Any, ...], shared: tuple[Any, ...]) -> Any:
         if lanes > 1:
             axes = (0,) * mapped + (None,) * len(shared)
-            return jax.vmap(function, in_axes=axes, axis_name=LANE)(*arguments)
+            return jax.vmap(function, in_axes=axes, axis_name=LANE)(*own, *shared)
         result = function(*jax.tree.map(lambda a: a[0], own), *shared)
         return jax.tree.map(lambda a: a[None], result)
+
+    def over(*arguments: Any) -> Any:
+        own, shared = arguments[:mapped], arguments[mapped:]
+        if turns == 1:
+            return side_by_side(own, shared)
+        split = jax.tree.map(lambda a: a.reshape(turns, lanes, *a.shape[1:]), own)
+        result = jax.lax.map(lambda one: side_by_side(one, shared), split)
+        return jax.tree.map(lambda a: a.reshape(turns * lanes, *a.shape[2:]), result)
 
     return over
 
@@ -151,6 +161,7 @@ class Blueprint:
         history_every: epochs between two records.
         periods: the most records of one chunk.
         lanes: members side by side on each device.
+        turns: so many times, one after the other, in one dispatch.
         devices: where it runs.
         precision: of matrix products.
         shapes: of the data, with dtypes, as a hashable tree.
@@ -162,6 +173,7 @@ class Blueprint:
     history_every: int
     periods: int
     lanes: int
+    turns: int
     devices: tuple[jax.Device, ...]
     precision: str
     shapes: tuple[Any, ...]
@@ -176,6 +188,7 @@ class Blueprint:
             history_every=spec.history_every,
             periods=program.chunk_epochs // spec.history_every,
             lanes=program.lanes,
+            turns=program.turns,
             devices=program.devices,
             precision=spec.precision,
             shapes=tuple(
@@ -196,7 +209,8 @@ class Executables(NamedTuple):
 @functools.lru_cache(maxsize=64)
 def executables(blueprint: Blueprint) -> Executables:
     """Compile a blueprint; equal ones are compiled once (the 64 used last are remembered)."""
-    recipe, width = blueprint.recipe, blueprint.lanes * len(blueprint.devices)
+    recipe, turns = blueprint.recipe, blueprint.turns
+    width = blueprint.lanes * turns * len(blueprint.devices)
     mesh = Mesh(np.array(blueprint.devices, dtype=object), (AXIS,))
     own, shared = PartitionSpec(AXIS), PartitionSpec()
 
@@ -212,7 +226,7 @@ def executables(blueprint: Blueprint) -> Executables:
     ) -> Any:
         # check_vma looks for collectives that would be needed; members never exchange anything.
         sharded = jax.shard_map(
-            over_lanes(function, blueprint.lanes, mapped),
+            over_lanes(function, blueprint.lanes, mapped, turns),
             mesh=mesh,
             in_specs=(own,) * mapped + (shared,) * (len(arguments) - mapped),
             out_specs=own,

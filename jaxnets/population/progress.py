@@ -45,7 +45,7 @@ class Progress:
         )
         self._done = 0
         self._epochs = 0
-        self._piece_epochs = 0
+        self._total = plan.steps
         members = len(plan.spec.members)
         self._task = self._bar.add_task(
             "train", total=plan.steps, done=0, members=members, epoch=0,
@@ -60,19 +60,15 @@ class Progress:
         """Leave the bar as it is."""
         self._bar.stop()
 
-    def advance(self, program: Program, members: int, epochs: int, reached: int) -> None:
-        """``members`` members have run ``epochs`` more epochs, up to epoch ``reached``."""
-        self._piece_epochs = reached
-        self._advance(program, members * epochs)
-
-    def finish_piece(self, program: Program, members: int) -> None:
-        """``members`` members are done, all epochs or not."""
-        missing = self._plan.spec.epochs - self._piece_epochs
-        self._piece_epochs = 0
+    def skip(self, program: Program, members: int, epochs: int) -> None:
+        """``members`` members are done and some epochs behind us, without any work now."""
+        self._total -= epochs * program.steps_per_epoch
         self._done += members
-        self._advance(program, members * missing)
+        self._epochs += epochs
+        self._bar.update(self._task, total=self._total, epoch=self._epochs, done=self._done)
 
-    def _advance(self, program: Program, epochs: int) -> None:
+    def advance(self, program: Program, epochs: int) -> None:
+        """So many epochs have been run, the members' added up."""
         self._epochs += epochs
         self._bar.update(
             self._task,
@@ -80,6 +76,11 @@ class Progress:
             epoch=self._epochs,
             done=self._done,
         )
+
+    def finish(self, program: Program, members: int, missing: int) -> None:
+        """``members`` members are done; ``missing`` epochs of theirs were not needed."""
+        self._done += members
+        self.advance(program, missing)
 
 
 @contextmanager

@@ -14,8 +14,10 @@ from jaxnets.data import Batch, Split
 from jaxnets.errors import lookup
 from jaxnets.network import Collections, Network, Params
 from jaxnets.population.members import Member
+from jaxnets.population.piece import Piece
 from jaxnets.population.plan import Plan, Program, make_plan
 from jaxnets.population.spec import Group, make_group
+from jaxnets.population.widths import trimmed
 from jaxnets.train import Fault, Recipe, evaluate
 from jaxnets.train.evaluate import predict
 
@@ -32,7 +34,8 @@ class GroupResult:
         steps: int32 ``(members,)``, steps taken; of a diverged member, the one that failed.
         fault: int32 ``(members,)``, a `jaxnets.train.Fault`.
         history: float32 ``(members, records)`` by name; NaN where a member no longer trained.
-        compile_seconds, run_seconds: wall time of compiling and of running the program.
+        compile_seconds, run_seconds: wall time of compiling and of running the program, also in
+            former sittings.
     """
 
     program: Program
@@ -47,36 +50,24 @@ class GroupResult:
 
     @classmethod
     def from_pieces(
-        cls,
-        program: Program,
-        pieces: Sequence[Any],
-        *,
-        compile_seconds: float,
-        run_seconds: float,
+        cls, program: Program, pieces: Sequence[Piece], *, compile_seconds: float
     ) -> "GroupResult":
-        """Join what the dispatches returned; shorter histories are filled up with NaN."""
-        longest = max(array.shape[1] for piece in pieces for array in piece.history.values())
+        """Join what the dispatches returned, in the order of the group."""
+        order = np.argsort(np.concatenate([piece.places for piece in pieces]))
 
-        def padded(array: np.ndarray) -> np.ndarray:
-            missing = longest - array.shape[1]
-            return np.pad(array, ((0, 0), (0, missing)), constant_values=np.nan)
-
-        def joined(name: str) -> np.ndarray:
-            return np.concatenate([getattr(piece, name) for piece in pieces])
+        def joined(*arrays: np.ndarray) -> np.ndarray:
+            return np.concatenate(arrays)[order]
 
         return cls(
             program=program,
-            kept=jax.tree.map(lambda *a: np.concatenate(a), *[piece.kept for piece in pieces]),
-            epochs=joined("epochs"),
-            best_epoch=joined("best_epoch"),
-            steps=joined("steps"),
-            fault=joined("fault"),
-            history={
-                name: np.concatenate([padded(piece.history[name]) for piece in pieces])
-                for name in pieces[0].history
-            },
+            kept=jax.tree.map(joined, *[piece.kept for piece in pieces]),
+            epochs=joined(*[piece.epochs for piece in pieces]),
+            best_epoch=joined(*[piece.best_epoch for piece in pieces]),
+            steps=joined(*[piece.steps for piece in pieces]),
+            fault=joined(*[piece.fault for piece in pieces]),
+            history=jax.tree.map(joined, *[piece.history for piece in pieces]),
             compile_seconds=compile_seconds,
-            run_seconds=run_seconds,
+            run_seconds=sum(piece.seconds for piece in pieces),
         )
 
 
@@ -163,8 +154,10 @@ class Runs:
     def __getitem__(self, member: int) -> Trained:
         """One member with the weights that were kept."""
         group, place = self._find(member)
-        params, collections = jax.tree.map(lambda a: a[place], group.kept)
+        kept = jax.tree.map(lambda a: a[place], group.kept)
         own = self.members[_index(member, len(self))]
+        trained, shape = group.program.group.recipe.network, self.plan.spec.data.input_shape
+        params, collections = trimmed(own.network, trained, shape, kept)
         return Trained(own, params, collections, self.plan.spec.precision)
 
     def predict(self, x: Any) -> np.ndarray:

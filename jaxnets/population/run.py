@@ -2,20 +2,22 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import jax
-import numpy as np
 
+from jaxnets.population.folder import keeping, shared_settings
+from jaxnets.population.group import Keep, Known, look, run_group
 from jaxnets.population.plan import Plan, Program, make_plan
-from jaxnets.population.program import Compiled, Data, Span, place
+from jaxnets.population.program import Compiled, Data, place
 from jaxnets.population.progress import Progress, make_progress
 from jaxnets.population.results import GroupResult, Runs
+from jaxnets.population.saver import SAVE_EVERY, Saver
 from jaxnets.population.spec import make_spec
-from jaxnets.train import Run
+from jaxnets.population.stopping import Stopped
 
 
 def fit(
@@ -30,6 +32,8 @@ def fit(
     lanes: int | None = None,
     devices: Sequence[jax.Device] | None = None,
     progress: bool | None = None,
+    out: str | Path | None = None,
+    save_every: float = SAVE_EVERY,
     **options: Any,
 ) -> Runs:
     """Train a population; a single network is a population of one.
@@ -50,6 +54,13 @@ def fit(
         lanes: members side by side on each device, see `make_plan`.
         devices: where to run; ``None``: every local device.
         progress: show a progress bar; ``None``: if standard error is a terminal.
+        out: a folder in which what has been reached is saved and found again: the same call
+            continues where it was stopped or killed, and ends in the same bits. A call for more
+            members or more epochs trains only what is new. Everything else must stay the same;
+            of your own functions their code is compared, see `jaxnets.population.identity`. The
+            first Ctrl-C or SIGTERM finishes the chunk and saves.
+        save_every: seconds between two saves; more where saving would take over 3 % of the time.
+            0: whenever it is possible, whatever it takes.
         **options: ``metrics``, ``shuffle``, ``augment``, ``keep``, ``monitor``, ``patience``,
             ``unroll`` (see `jaxnets.train.Recipe`), ``history_every`` (epochs between two
             records) and ``precision`` of matrix products (``"highest"``).
@@ -58,7 +69,13 @@ def fit(
         The trained members with their history.
 
     Raises:
-        ValueError, TypeError: before anything is compiled, naming member and argument.
+        ValueError, TypeError: before anything is compiled, naming member and argument; or
+            ``out`` holds something else, naming the first difference.
+        OSError: ``out`` cannot be written to, or another process is at work there.
+        KeyboardInterrupt: stopped; with ``out``, saved, and the text says how to go on.
+
+    Warns:
+        RuntimeWarning: a saved state is damaged and not used, or could not be written.
 
     Example:
         >>> import jax, jaxnets as jn
@@ -75,37 +92,105 @@ def fit(
         **options,
     )  # fmt: skip
     plan = make_plan(spec, lanes=lanes, devices=devices)
-    with make_progress(plan, progress) as bar:
-        return Runs(plan, tuple(execute(plan, bar)))
+    if out is None:
+        with make_progress(plan, progress) as bar:
+            return Runs(plan, tuple(execute(plan, bar)))
+    settings = shared_settings(
+        spec, loss=loss, optimizer=optimizer, batch_size=batch_size, lanes=lanes, **options
+    )
+    with (
+        keeping(Path(out), plan, settings, save_every=save_every) as keep,
+        make_progress(plan, progress) as bar,
+    ):
+        return Runs(plan, tuple(execute(plan, bar, keep)))
 
 
-def execute(plan: Plan, progress: Progress | None = None) -> Iterator[GroupResult]:
+def execute(
+    plan: Plan,
+    progress: Progress | None = None,
+    keep: Keep | None = None,
+    *,
+    compile_first: bool = False,
+) -> Iterator[GroupResult]:
     """Train group after group, in the order of the plan, and yield each when it is done.
 
     All programs are compiled at once in threads; the first group begins as soon as its own is
-    ready.
+    ready. A group of which everything is saved is read, and not compiled.
 
     Args:
         plan: what to run.
         progress: told of compilation and of every chunk.
+        keep: where progress is kept and found; ``None``: nowhere.
+        compile_first: compile everything before anything runs: a program that shares the cores
+            with the compilation of another looks slower than it is.
 
     Yields:
         One result per program.
+
+    Raises:
+        Stopped: somebody has asked to stop, and everything is saved.
     """
-    workers = max(1, min(len(plan.programs), os.cpu_count() or 1))
-    with ThreadPoolExecutor(workers, thread_name_prefix="compile") as pool:
+    if keep is not None and keep.processes is not None:
+        keep = _train_share(plan, progress, keep, compile_first)
+    groups = [look(plan, program, keep) for program in plan.programs]
+    if progress is not None:
+        for known in groups:
+            progress.skip(known.program, len(known.done), known.behind)
+    yield from _execute(plan, groups, progress, keep, compile_first)
+
+
+def _train_share(plan: Plan, progress: Progress | None, keep: Keep, compile_first: bool) -> Keep:
+    """Train this process's share of the members, and wait until the others have trained theirs:
+    then everything is in the folder.
+    """
+    processes = keep.processes
+    assert processes is not None
+    known = [look(plan, program, keep) for program in plan.programs]
+    mine = [group.share(processes.index, processes.count) for group in known]
+    mine = [group for group in mine if group.missing.size]
+    for _ in _execute(plan, mine, progress, keep, compile_first):
+        pass
+    processes.meet("trained")
+    return keep._replace(store=keep.store.again(), processes=None)
+
+
+def _execute(
+    plan: Plan,
+    groups: Sequence[Known],
+    progress: Progress | None,
+    keep: Keep | None,
+    compile_first: bool,
+) -> Iterator[GroupResult]:
+    workers = max(1, min(len(groups), os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="compile")
+    saver = None if keep is None else Saver(keep.store, keep.save_every)
+    complete = save = False
+    try:
         placed: dict[tuple[jax.Device, ...], Data] = {}
-        compiling: list[Future[tuple[Compiled, float]]] = []
-        for program in plan.programs:
-            if program.devices not in placed:
-                placed[program.devices] = place(plan.spec.data, program)
-            compiling.append(pool.submit(_compile, plan, program, placed[program.devices]))
-        try:
+        compiling: list[Future[tuple[Compiled, float]] | None] = []
+        for known in groups:
+            if not known.missing.size:
+                compiling.append(None)
+                continue
+            devices = known.program.devices
+            if devices not in placed:
+                placed[devices] = place(plan.spec.data, known.program)
+            compiling.append(pool.submit(_compile, plan, known.program, placed[devices]))
+        if compile_first:
             for future in compiling:
-                compiled, seconds = future.result()
-                yield _run_group(plan, compiled, seconds, progress)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+                _result(future, keep)
+        for known, future in zip(groups, compiling, strict=True):
+            compiled, seconds = _result(future, keep)
+            yield run_group(known, compiled, seconds, progress, keep, saver)
+        complete = save = True
+    except (Exception, GeneratorExit, Stopped):
+        save = True  # what is done is saved, whatever has gone wrong with the rest
+        raise
+    finally:
+        if saver is not None:
+            saver.close(save)
+        # Compilation cannot be interrupted: what is under way ends by itself.
+        pool.shutdown(wait=complete, cancel_futures=True)
 
 
 def _compile(plan: Plan, program: Program, data: Data) -> tuple[Compiled, float]:
@@ -114,99 +199,13 @@ def _compile(plan: Plan, program: Program, data: Data) -> tuple[Compiled, float]
     return compiled, perf_counter() - start
 
 
-@dataclass
-class _Piece:
-    """The members of one dispatch after their last chunk, on the host; padding is gone."""
-
-    kept: tuple[Any, Any]
-    epochs: np.ndarray
-    best_epoch: np.ndarray
-    steps: np.ndarray
-    fault: np.ndarray
-    history: dict[str, np.ndarray]
-
-
-def _run_group(
-    plan: Plan, compiled: Compiled, compile_seconds: float, progress: Progress | None
-) -> GroupResult:
-    program, start = compiled.program, perf_counter()
-    count = len(program.group.rows)
-    pieces = []
-    for first in range(0, count, program.width):
-        places = np.arange(first, first + program.width)
-        real = int(min(program.width, count - first))
-        # Padding repeats the last member: work that is thrown away, and cannot be told from real
-        # work by the program.
-        lanes = compiled.lanes(np.minimum(places, count - 1))
-        run, history = _run_piece(plan, compiled, lanes, real, progress)
-        pieces.append(_collect(run, history, real))
-    return GroupResult.from_pieces(
-        program=program,
-        pieces=pieces,
-        compile_seconds=compile_seconds,
-        run_seconds=perf_counter() - start,
-    )
-
-
-def _run_piece(
-    plan: Plan, compiled: Compiled, lanes: Any, real: int, progress: Progress | None
-) -> tuple[Run, dict[str, np.ndarray]]:
-    epochs, run = plan.spec.epochs, compiled.begin(lanes)
-    chunk = compiled.program.chunk_epochs
-    parts: list[dict[str, np.ndarray]] = []
-    waiting: tuple[Any, Any, int, int] | None = None
-    for start in range(0, epochs, chunk):
-        stop = min(start + chunk, epochs)
-        run, history = compiled(run, lanes, Span(np.int32(start), np.int32(stop)))
-        # Looking at a chunk waits for it, so the next one is under way before the last is looked
-        # at. `active` is a new array: the state itself is given away to the next chunk.
-        active = _still_active(run)
-        if waiting is not None and not _look(plan, compiled, waiting, parts, real, progress):
-            waiting = (history, active, start, stop)
-            break
-        waiting = (history, active, start, stop)
-    if waiting is not None:
-        _look(plan, compiled, waiting, parts, real, progress)
-    done = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-    if progress is not None:
-        progress.finish_piece(compiled.program, real)
-    return run, done
-
-
-def _still_active(run: Run) -> Any:
-    return _ACTIVE(run.train.fault, run.stopped)
-
-
-_ACTIVE = jax.jit(lambda fault, stopped: (fault == 0) & ~stopped)
-
-
-def _look(
-    plan: Plan,
-    compiled: Compiled,
-    waiting: tuple[Any, Any, int, int],
-    parts: list[dict[str, np.ndarray]],
-    real: int,
-    progress: Progress | None,
-) -> bool:
-    """Take one chunk's history to the host; whether any member still trains."""
-    history, active, start, stop = waiting
-    periods = -(-(stop - start) // plan.spec.history_every)
-    parts.append({name: np.array(values)[:real, :periods] for name, values in history.items()})
-    if progress is not None:
-        progress.advance(compiled.program, real, stop - start, stop)
-    return bool(np.asarray(active)[:real].any())
-
-
-def _collect(run: Run, history: dict[str, np.ndarray], real: int) -> _Piece:
-    def host(tree: Any) -> Any:
-        # A copy: on a CPU the array would share memory with a buffer that the next piece reuses.
-        return jax.tree.map(lambda a: np.array(a[:real]), jax.device_get(tree))
-
-    return _Piece(
-        kept=host(run.kept),
-        epochs=host(run.epoch),
-        best_epoch=host(run.kept_epoch),
-        steps=host(run.train.step),
-        fault=host(run.train.fault),
-        history=history,
-    )
+def _result(
+    future: Future[tuple[Compiled, float]] | None, keep: Keep | None
+) -> tuple[Compiled | None, float]:
+    """The compiled program; a request to stop is heard while it is not ready."""
+    if future is None:
+        return None, 0.0
+    while keep is not None and not future.done():
+        keep.stop.raise_if_made(keep.store.folder.parent)
+        wait([future], timeout=0.2)
+    return future.result()

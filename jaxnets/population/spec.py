@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jaxnets import rng
 from jaxnets.data import Batch, Dataset
 from jaxnets.errors import lookup
 from jaxnets.population.members import Member, as_members
+from jaxnets.population.widths import share
 from jaxnets.train import Recipe, TrainState, init_state, make_recipe, step
 from jaxnets.train.checks import check_data, check_numbers
 from jaxnets.train.recipe import Hyper, positive_integer
@@ -31,6 +32,8 @@ class Group:
         rows: the members' places in the list.
         numbers: float32 values by name, each of shape ``(len(rows),)``.
         seeds: uint32 of shape ``(len(rows), streams)``.
+        unpadded: why these members have a program of their own although widths were to be padded;
+            empty where they have not, or were not.
     """
 
     recipe: Recipe
@@ -38,6 +41,7 @@ class Group:
     rows: tuple[int, ...]
     numbers: Mapping[str, np.ndarray]
     seeds: np.ndarray
+    unpadded: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Spec:
         epochs: passes over the training part.
         history_every: epochs between two records.
         precision: of matrix products, see ``jax.default_matmul_precision``.
+        widths: ``"exact"``, or ``"padded"``: networks that differ in width share programs.
     """
 
     key: jax.Array
@@ -61,6 +66,7 @@ class Spec:
     epochs: int
     history_every: int
     precision: str
+    widths: str = "exact"
 
 
 def make_spec(
@@ -71,6 +77,7 @@ def make_spec(
     epochs: int,
     history_every: int = 1,
     precision: str = "highest",
+    widths: Literal["exact", "padded"] = "exact",
     **recipe: Any,
 ) -> Spec:
     """Check everything, group the members; nothing is compiled.
@@ -82,6 +89,9 @@ def make_spec(
         epochs: passes over the training part.
         history_every: epochs between two records.
         precision: of matrix products.
+        widths: ``"exact"``: every architecture is a program of its own. ``"padded"``: networks of
+            one depth whose widths are close share one, padded to common widths, see
+            `jaxnets.nn.padded`. Another program means other last bits.
         **recipe: what `jaxnets.train.make_recipe` takes, for the members that do not choose.
 
     Returns:
@@ -102,43 +112,52 @@ def make_spec(
     history_every = positive_integer("history_every", history_every)
     if precision not in ("default", "high", "highest"):
         raise ValueError(f"precision: expected 'default', 'high' or 'highest', got {precision!r}.")
+    lookup("widths", widths, {"exact": None, "padded": None})
     if data.valid is not None:
         recipe.setdefault("keep", "best")
     everyone = tuple(as_members(members))
-    groups = _group(data, everyone, recipe, precision)
-    return Spec(key, data, everyone, groups, epochs, history_every, precision)
+    groups = _group(data, everyone, recipe, precision, widths)
+    return Spec(key, data, everyone, groups, epochs, history_every, precision, widths)
 
 
 _OPTIONS = dict.fromkeys(set(inspect.signature(make_recipe).parameters) - {"network"})
 
 
 def _group(
-    data: Dataset, members: tuple[Member, ...], common: Mapping[str, Any], precision: str
+    data: Dataset,
+    members: tuple[Member, ...],
+    common: Mapping[str, Any],
+    precision: str,
+    widths: str,
 ) -> tuple[Group, ...]:
-    recipes: dict[Any, Recipe] = {}
+    recipes: dict[Any, tuple[Recipe, str]] = {}
     known: dict[Any, tuple[str, ...]] = {}
     found: dict[Any, list[tuple[int, dict[str, float]]]] = {}
     for row, member in enumerate(members):
         with _naming(row, member):
             own = make_recipe(member.network, **{**common, **member.choices})
             program = program_key(own)
-            if program not in recipes:
+            if program not in known:
                 check_data(own, data.parts(), "data.")
                 known[program] = known_hyperparameters(own, _example(data, 1).x)
-            recipes.setdefault(program, own)
-            check_numbers(own, member.numbers, known[program])
-            numbers = {**own.defaults, **member.numbers}
+            numbers, unpadded = {**own.defaults, **member.numbers}, ""
+            check_numbers(own, numbers, known[program])
+            if widths == "padded":
+                own, units, unpadded = share(own, numbers)
+                program, numbers = program_key(own), numbers | units
+            recipes.setdefault(program, (own, unpadded))
             found.setdefault((program, tuple(sorted(numbers))), []).append((row, numbers))
     groups = []
     for (program, names), entries in found.items():
         rows = tuple(row for row, _ in entries)
         columns = {name: [numbers[name] for _, numbers in entries] for name in names}
         group = Group(
-            recipe=recipes[program],
+            recipe=recipes[program][0],
             names=names,
             rows=rows,
             numbers={name: np.array(column, np.float32) for name, column in columns.items()},
             seeds=np.array([members[row].stream_seeds for row in rows], np.uint32),
+            unpadded=recipes[program][1],
         )
         with _naming(rows[0], members[rows[0]]):
             step_cost(StepShape.of(group, data, precision))
@@ -161,7 +180,7 @@ def program_key(recipe: Recipe) -> Any:
     """What two recipes must have in common to share a program: all but the optimizer's numbers."""
     return (
         recipe.network, recipe.loss, recipe.optimizer.structure, recipe.batch_size, recipe.metrics,
-        recipe.shuffle, recipe.augment, recipe.keep, recipe.monitor, recipe.patience,
+        recipe.shuffle, recipe.augment, recipe.keep, recipe.monitor, recipe.mode, recipe.patience,
         recipe.unroll,
     )  # fmt: skip
 

@@ -11,8 +11,7 @@ depth_width         data, plan, training, continuing
 summarize           from trained members to numbers
 report, tables      from numbers to tables and sentences
 figures             the figure
-folder, parts       what is on the disk, written at once or not at all
-environment         versions and devices
+session             one sitting: what the folder holds, what is trained, what is written
 measure             accuracy or squared error, and data made ready for it
 ==================  =================================================================
 """

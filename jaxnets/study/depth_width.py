@@ -12,15 +12,20 @@ import numpy as np
 from jaxnets import nn, optim
 from jaxnets.data import Dataset
 from jaxnets.errors import lookup
+from jaxnets.population.folder import identity
 from jaxnets.population.members import grid
 from jaxnets.population.plan import Plan, make_plan
+from jaxnets.population.saver import SAVE_EVERY
 from jaxnets.population.spec import make_spec
-from jaxnets.study import environment
 from jaxnets.study.measure import Measure, load_ready, measure_of, outputs_of
 from jaxnets.study.question import DepthWidth
 from jaxnets.study.report import Report
 from jaxnets.study.session import Session, Tell, open_session
 from jaxnets.study.shapes import equal_parameters
+
+EXTENT = ("depths", "learning_rates", "seeds", "epochs", "threshold")
+"""What of a question only says which members are asked for, how far they go, and what is counted:
+the same folder can be asked for more of it, and what it has is not made again."""
 
 
 @dataclass(frozen=True)
@@ -75,37 +80,27 @@ class Study:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """All that decides the numbers; a folder belongs to one identity."""
-        key = jax.random.key(self.question.key)
-        return {
-            "study": "depth-width",
-            "question": self.question.to_json(),
-            "data": {
-                "name": self.data.name,
-                "fingerprint": self.data.fingerprint(),
-                "rows": {name: len(part) for name, part in self.data.parts().items()},
-            },
-            "key": {
-                "data": jax.random.key_data(key).tolist(),
-                "impl": str(jax.random.key_impl(key)),
-            },
-            **environment.identity(self.devices),
-        }
+        """All that decides the numbers of a member; a folder belongs to one identity."""
+        asked = self.question.to_json()
+        settings = {name: value for name, value in asked.items() if name not in EXTENT}
+        return identity(self.plan, {"study": "depth-width", "question": settings})
 
-    def open(self, out: str | Path) -> Session:
+    def open(self, out: str | Path, *, save_every: float = SAVE_EVERY) -> Session:
         """Look into the folder and find out before training whether it can take the answer.
 
         Args:
             out: the folder; made if need be.
+            save_every: seconds between two saves; more where saving would take over 3 % of the
+                time.
 
         Returns:
-            What is there and what is missing; its ``run`` goes on from there.
+            A sitting at this study; its ``run`` trains what the folder does not hold yet.
 
         Raises:
             TypeError, ValueError: a setting that does not fit; the folder holds something else.
             OSError: the folder cannot be written to, or the disk is too full.
         """
-        return open_session(self, Path(out))
+        return open_session(self, Path(out), save_every)
 
 
 def prepare(

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from jaxnets.study.folder import replacing
+from jaxnets.files import replacing
 from jaxnets.study.measure import Measure
 from jaxnets.study.question import DepthWidth
 from jaxnets.study.selection import best_values

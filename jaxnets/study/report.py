@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from jaxnets.study.folder import replacing
+from jaxnets.files import replacing
 from jaxnets.study.measure import Measure
 from jaxnets.study.question import DepthWidth
 from jaxnets.study.tables import interval, result_table, show
@@ -27,7 +27,7 @@ class Report:
         paired: one row per depth after the first: its difference to the first over common seeds,
             with the ``confidence`` of each interval alone; together they hold with 95 %.
         folder: where everything is.
-        trained: how many depths were trained now, not found in the folder.
+        trained: how many members were trained now, in whole or in part, not found in the folder.
     """
 
     question: DepthWidth

@@ -1,24 +1,24 @@
 """One sitting at a study: what its folder holds, what is trained now, what is written."""
 
 import json
-import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import xarray as xr
 
+from jaxnets import environment
+from jaxnets.files import check_writable, now, replacing, write_manifest
+from jaxnets.population.folder import check_owner, opened, state_bytes
+from jaxnets.population.group import Keep, Known, look
 from jaxnets.population.plan import Plan, Program
-from jaxnets.population.program import Blueprint, executables
 from jaxnets.population.progress import make_progress
-from jaxnets.population.results import GroupResult, Runs
+from jaxnets.population.results import Runs
 from jaxnets.population.run import execute
-from jaxnets.population.spec import Spec
-from jaxnets.study import environment, figures, folder, parts
+from jaxnets.population.saver import SAVE_EVERY
+from jaxnets.study import figures
 from jaxnets.study.report import PAIRED, SUMMARY, Report
 from jaxnets.study.summarize import Outcome, summarize
 from jaxnets.study.tables import plan_table
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 HISTORY, FIGURE = "history.nc", "depth_width"
 RESULTS = (SUMMARY, PAIRED, HISTORY, f"{FIGURE}.png", f"{FIGURE}.svg")
+
+WRITTEN = "written"
 
 Tell = Callable[[Any], None]
 
@@ -39,33 +41,18 @@ class Session:
     Attributes:
         study: what is asked.
         place: the folder.
-        manifest: of the folder; for a new one, what will be written.
-        found: results by depth; at first those in the folder.
+        save_every: seconds between two saves.
     """
 
     study: "Study"
     place: Path
-    manifest: dict[str, Any]
-    found: dict[int, GroupResult]
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is nothing left to do."""
-        return _is_finished(self.place, self.manifest)
-
-    @property
-    def missing(self) -> list[tuple[int, Program]]:
-        """Depths and programs that are to be trained."""
-        if self.finished:
-            return []
-        programs = zip(self.study.shapes, self.study.plan.programs, strict=True)
-        return [(depth, program) for (depth, _), program in programs if depth not in self.found]
+    save_every: float = SAVE_EVERY
 
     def run(self, *, progress: bool | None = None, tell: Tell = lambda _: None) -> Report:
-        """Train what is missing, each depth saved as soon as it is done, and write the answer.
+        """Train what the folder does not hold, saving as it goes, and write the answer.
 
-        A depth that was found has the bits that it would have had in one go: members do not
-        depend on each other.
+        What is found has the bits that it would have had in one go: members do not depend on each
+        other, and nothing but their states carries them from epoch to epoch.
 
         Args:
             progress: whether to show a progress bar; ``None``: if standard error is a terminal.
@@ -75,133 +62,135 @@ class Session:
             The report. That of a finished study is read: the test part is not looked at again.
 
         Raises:
-            OSError: something could not be written after all.
+            Stopped: by Ctrl-C or SIGTERM; everything is saved.
+            OSError: something could not be written, or another process is at work in the folder.
         """
         study = self.study
-        if self.finished:
-            tell(f"{self.place} holds this study, finished {self.manifest['finished']}.")
+        manifest = check_owner(self.place, study.identity)
+        if manifest is not None and self._is_answered(manifest):
+            tell(f"{self.place} holds this study, finished {manifest['finished']}.")
             return Report.read(study.question, study.measure, self.place)
-        started, missing = time.perf_counter(), self.missing
-        (self.place / "parts").mkdir(exist_ok=True)
-        self._write_manifest()
-        if self.found:
-            tell(f"{self.place} holds depth {', '.join(map(str, self.found))} already.")
+        with opened(
+            self.place,
+            study.identity,
+            lambda: _new_manifest(study),
+            needed=_bytes(study.plan),
+            tell=tell,
+            save_every=self.save_every,
+        ) as (keep, manifest):
+            return self._answer(keep, manifest, progress, tell)
+
+    def _answer(
+        self, keep: Keep, manifest: dict[str, Any], progress: bool | None, tell: Tell
+    ) -> Report:
+        study, started, processes = self.study, time.perf_counter(), keep.processes
+        leads = processes is None or processes.leads
+        known = [look(study.plan, program, keep) for program in study.plan.programs]
+        missing = sum(len(group.missing) for group in known)
+        manifest |= {
+            "question": study.question.to_json(),
+            "programs": _programs(study),
+            "finished": None,
+        }
+        if leads:
+            write_manifest(self.place, manifest)
+        _tell_what_is_there(self.place, known, tell)
         if missing:
-            self._train(missing, progress, tell)
-        results = tuple(self.found[depth] for depth, _ in study.shapes)
-        runs = Runs(study.plan, results)
+            tell(plan_table(*_rest(study, known)))
+        with make_progress(study.plan, progress if missing else False) as bar:
+            groups = tuple(execute(study.plan, bar, keep, compile_first=True))
+        if processes is not None and not leads:
+            processes.hear(WRITTEN, 0)
+            return Report.read(study.question, study.measure, self.place)
+        runs = Runs(study.plan, groups)
         outcome = summarize(runs, study.question, study.measure, study.shapes)
+        keep.stop.raise_if_made(self.place)
         report = Report(
-            study.question, study.measure, outcome.summary, outcome.paired, self.place, len(missing)
+            study.question, study.measure, outcome.summary, outcome.paired, self.place, missing
         )
         self._write_results(outcome, report)
-        self.manifest["finished"] = _now()
-        self.manifest["sessions"] += [
+        keep.store.tidy()
+        manifest["finished"] = now()
+        manifest["sessions"] += [
             {
-                "finished": self.manifest["finished"],
-                "depths": [depth for depth, _ in missing],
+                "finished": manifest["finished"],
+                "members": missing,
                 "seconds": round(time.perf_counter() - started, 3),
             }
         ]
-        self._write_manifest()
+        write_manifest(self.place, manifest)
+        if processes is not None:
+            processes.say(WRITTEN)
         return report
 
-    def _train(self, missing: list[tuple[int, Program]], progress: bool | None, tell: Tell) -> None:
-        plan = self.study.plan
-        rows = sorted(row for _, program in missing for row in program.group.rows)
-        depths = [depth for depth, _ in missing]
-        rest = replace(
-            plan,
-            spec=replace(plan.spec, members=tuple(plan.spec.members[row] for row in rows)),
-            programs=tuple(program for _, program in missing),
+    def _is_answered(self, manifest: dict[str, Any]) -> bool:
+        """Whether this very question is; a result that somebody has deleted is written again."""
+        return (
+            bool(manifest["finished"])
+            and manifest["question"] == self.study.question.to_json()
+            and all((self.place / name).is_file() for name in RESULTS)
         )
-        tell(plan_table(rest, [shape for shape in self.study.shapes if shape[0] in depths]))
-        with make_progress(rest, progress) as bar:
-            # Everything is compiled before anything runs: a program that shared the cores with the
-            # compilation of another would look slower than it is.
-            compiled = compile_all(rest.spec, rest.programs)
-            results = zip(missing, compiled, execute(rest, bar), strict=True)
-            for (depth, _), seconds, result in results:
-                timed = replace(result, compile_seconds=seconds)
-                parts.save(_part(self.place, depth), timed)
-                self.found[depth] = timed
 
     def _write_results(self, outcome: Outcome, report: Report) -> None:
         study = self.study
         history = outcome.history.assign_attrs(
             study="depth-width", question=json.dumps(study.question.to_json())
         )
-        parts.save_dataset(self.place / HISTORY, history)
+        save_dataset(self.place / HISTORY, history)
         figure = figures.draw(outcome, study.question, study.measure, study.data.name)
         figures.save(figure, self.place, FIGURE)
         report.save()
 
-    def _write_manifest(self) -> None:
-        text = json.dumps(self.manifest, indent=2) + "\n"
-        folder.write_text(self.place / folder.MANIFEST, text)
 
-
-def compile_all(spec: Spec, programs: Sequence[Program]) -> list[float]:
-    """Compile side by side; `jaxnets.population.run.execute` then finds everything compiled.
-
-    Args:
-        spec: the population.
-        programs: of the plan.
-
-    Returns:
-        Wall time of each program's compilation, next to that of the others. Beyond the 64 programs
-        that `jaxnets.population.program.executables` remembers, the rest compiles as it runs.
-    """
-
-    def compile_one(program: Program) -> float:
-        start = time.perf_counter()
-        executables(Blueprint.of(spec, program))
-        return time.perf_counter() - start
-
-    pool = ThreadPoolExecutor(min(len(programs), os.cpu_count() or 1))
-    try:
-        return list(pool.map(compile_one, programs))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def open_session(study: "Study", place: Path) -> Session:
+def open_session(study: "Study", place: Path, save_every: float = SAVE_EVERY) -> Session:
     """See `jaxnets.study.depth_width.Study.open`."""
-    manifest = folder.read_manifest(place)
-    if manifest is not None:
-        folder.check_same(place, manifest["identity"], study.identity)
-        if _is_finished(place, manifest):
-            return Session(study, place, manifest, {})
-    plan = study.plan
-    example = np.zeros((1, *study.data.input_shape), np.float32)
-    found = {
-        depth: parts.load(_part(place, depth), program, example)
-        for (depth, _), program in zip(study.shapes, plan.programs, strict=True)
-        if manifest is not None and _part(place, depth).is_file()
-    }
-    folder.check_writable(place, _bytes(plan))
-    return Session(study, place, manifest or _new_manifest(study), found)
+    manifest = check_owner(place, study.identity)
+    session = Session(study, place, save_every)
+    if manifest is None or not session._is_answered(manifest):
+        check_writable(place, _bytes(study.plan))
+    return session
 
 
-def _is_finished(place: Path, manifest: dict[str, Any]) -> bool:
-    """A result that somebody has deleted is written again."""
-    return bool(manifest["finished"]) and all((place / name).is_file() for name in RESULTS)
+def save_dataset(path: Path, dataset: xr.Dataset) -> None:
+    """Write a netCDF file, all of it or nothing."""
+    with replacing(path) as temporary:
+        dataset.to_netcdf(temporary, engine="h5netcdf")
 
 
-def _part(place: Path, depth: int) -> Path:
-    return place / "parts" / f"depth-{depth}.nc"
+def _tell_what_is_there(place: Path, known: list[Known], tell: Tell) -> None:
+    done, begun = sum(len(group.done) for group in known), sum(group.begun for group in known)
+    if done or begun:
+        total = sum(len(group.found) for group in known)
+        way = f", and {begun} on {'their' if begun > 1 else 'its'} way" if begun else ""
+        tell(f"{place} holds {done} of {total} members already{way}.")
+
+
+def _rest(study: "Study", known: list[Known]) -> tuple[Plan, list[tuple[int, int]]]:
+    """The plan of what is missing, for the table, and its shapes."""
+    programs: list[Program] = []
+    shapes: list[tuple[int, int]] = []
+    rows: list[int] = []
+    for group, shape in zip(known, study.shapes, strict=True):
+        if len(group.missing):
+            own = group.program.group
+            left = tuple(own.rows[place] for place in sorted(group.missing.tolist()))
+            programs.append(replace(group.program, group=replace(own, rows=left)))
+            shapes.append(shape)
+            rows += left
+    members = tuple(study.plan.spec.members[row] for row in sorted(rows))
+    spec = replace(study.plan.spec, members=members)
+    return replace(study.plan, spec=spec, programs=tuple(programs)), shapes
 
 
 def _bytes(plan: Plan) -> int:
-    """What the results take: the kept weights, and the histories twice."""
-    spec, names = plan.spec, len(plan.programs[0].group.recipe.record_names)
-    records = -(-spec.epochs // spec.history_every)
-    return plan.result_bytes + 2 * 4 * len(spec.members) * records * 2 * names
+    """What state and results take: the history is there twice."""
+    records = -(-plan.spec.epochs // plan.spec.history_every)
+    names = len(plan.programs[0].group.recipe.record_names)
+    return state_bytes(plan) + 8 * len(plan.spec.members) * records * names
 
 
-def _new_manifest(study: "Study") -> dict[str, Any]:
-    plan = study.plan
-    programs = [
+def _programs(study: "Study") -> list[dict[str, Any]]:
+    return [
         {
             "depth": depth,
             "width": width,
@@ -212,20 +201,18 @@ def _new_manifest(study: "Study") -> dict[str, Any]:
             "devices": len(program.devices),
             "chunk_epochs": program.chunk_epochs,
         }
-        for (depth, width), program in zip(study.shapes, plan.programs, strict=True)
+        for (depth, width), program in zip(study.shapes, study.plan.programs, strict=True)
     ]
+
+
+def _new_manifest(study: "Study") -> dict[str, Any]:
     return {
-        "format": 1,
-        "identity": study.identity,
-        "programs": programs,
-        "precision": plan.spec.precision,
+        "question": study.question.to_json(),
+        "programs": _programs(study),
+        "precision": study.plan.spec.precision,
         "surroundings": environment.surroundings(),
-        "files": ["parts/", *RESULTS],
-        "started": _now(),
+        "files": ["state/", *RESULTS],
+        "started": now(),
         "finished": None,
         "sessions": [],
     }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

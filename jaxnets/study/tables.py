@@ -36,8 +36,8 @@ def plan_table(plan: "Plan", shapes: Sequence[Shape]) -> Table:
         f"{plan.result_bytes / 2**20:.1f} MiB",
     )
     for heading in (
-        "depth x\nwidth", "para-\nmeters", "mem-\nbers", "lanes x\ndevices", "dispatches\nin a row",
-        "steps", "FLOP\n/step", "KiB\n/member",
+        "depth x\nwidth", "para-\nmeters", "mem-\nbers", "side\nby side", "in\nturn",
+        "dis-\npatches", "steps", "FLOP\n/step", "KiB\n/member",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     for (depth, width), program in zip(shapes, plan.programs, strict=True):
@@ -45,7 +45,8 @@ def plan_table(plan: "Plan", shapes: Sequence[Shape]) -> Table:
             f"{depth} x {width}",
             f"{program.parameters:,}",
             f"{len(program.group.rows)}",
-            f"{program.lanes} x {len(program.devices)}",
+            f"{program.lanes * len(program.devices)}",
+            f"{program.turns}",
             f"{program.pieces}",
             f"{program.steps_per_epoch * plan.spec.epochs:,}",
             short(program.step_flops),

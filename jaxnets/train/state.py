@@ -61,7 +61,9 @@ def init_state(recipe: Recipe, keys: Keys, hyper: Hyper, x: Any) -> TrainState:
         >>> int(init_state(recipe, keys, recipe.defaults, jnp.ones((1, 5))).step)
         0
     """
-    params, collections = recipe.network.init(keys[Stream.INIT], x)
+    network = recipe.network
+    at_init = {name: hyper[name] for name in network.numbers_at_init if name in hyper}
+    params, collections = network.init(keys[Stream.INIT], x, *([at_init] if at_init else []))
     if "init_gain" in hyper:
         params = jax.tree.map(
             lambda is_kernel, leaf: leaf * hyper["init_gain"] if is_kernel else leaf,

@@ -19,13 +19,13 @@ class _Walks(NamedTuple):
     """What is known after some walks over the epoch.
 
     Attributes:
-        count: walks so far; the same for all lanes.
+        number: walks so far; the same for all lanes.
         settled: whether this lane has its result, bool.
         steps: how many steps it is to take, int32.
         fault: a `Fault`, int32.
     """
 
-    count: jax.Array
+    number: jax.Array
     settled: jax.Array
     steps: jax.Array
     fault: jax.Array
@@ -89,7 +89,7 @@ def watched_epoch(
 
     def again(carry: tuple[_Walks, Any]) -> tuple[_Walks, Any]:
         now, kept = carry
-        first_walk, search = now.count == 0, now.count == 1
+        first_walk, search = now.number == 0, now.number == 1
         # The first two walks go to the end; then the shortest way of those that are left.
         steps = _least(jnp.where(now.settled, length, now.steps), axis)
         state, records = walk(steps, search)
@@ -100,7 +100,7 @@ def watched_epoch(
         failed = jnp.argmax(faults != Fault.NONE).astype(jnp.int32)
         found = search & ~now.settled
         following = _Walks(
-            count=now.count + 1,
+            number=now.number + 1,
             settled=now.settled | own,
             steps=jnp.where(found, failed, now.steps),
             fault=jnp.where(found, faults[failed], now.fault),

@@ -1,4 +1,4 @@
-"""Convolution and pooling against NumPy loops in float64, and both methods against each other."""
+"""Convolution and pooling against NumPy loops in float64, and all methods against each other."""
 
 import itertools
 
@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 
 from jaxnets.nn import Conv, ConvNet, avg_pool, convolve, max_pool
-from jaxnets.nn.windows import padding_pairs
+from jaxnets.nn.windows import METHODS, padding_pairs
 
 
 def windows(x, window, strides, pairs, dilation, fill=0.0):
@@ -50,7 +50,7 @@ GEOMETRIES = [
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_both_methods_and_their_gradients(geometry):
+def test_all_methods_and_their_gradients(geometry):
     space, window, strides, padding, dilation = geometry
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((2, *space, 3)), jnp.float32)
@@ -59,7 +59,7 @@ def test_both_methods_and_their_gradients(geometry):
     expected = naive(x, kernel, strides, pairs, dilation)
     weights = jnp.asarray(rng.standard_normal(expected.shape), jnp.float32)
     results = {}
-    for method in ("lax", "patches"):
+    for method in METHODS:
 
         @jax.jit
         def both(x, kernel, method=method):
@@ -74,8 +74,9 @@ def test_both_methods_and_their_gradients(geometry):
 
         y, _ = results[method] = both(x, kernel)
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
-    for a, b in zip(results["lax"][1], results["patches"][1], strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-5)
+    for method in METHODS:
+        for a, b in zip(results["lax"][1], results[method][1], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-5)
     # The kernel's gradient again, from the loops: the patches weighted with the cotangent.
     seen = windows(x, window, strides, pairs, dilation)
     rank = len(space)

@@ -27,11 +27,11 @@ def test_counts():
     assert not compiled
     (program,) = found.programs
     assert program.lanes == 1 and program.devices == tuple(jax.local_devices())
-    assert program.width == jax.local_device_count() == 2 and program.pieces == 3
+    assert program.width == 2 * program.turns == 16 and program.pieces == 1
     assert program.parameters == PARAMETERS and program.steps_per_epoch == 3
     assert found.steps == 5 * 3 * 7
     assert found.flops == found.steps * program.step_flops
-    assert "5 members, 1 programs, 7 epochs on 2 x cpu" in text and "MLP(features=(4,)" in text
+    assert "5 members, 1 program, 7 epochs on 2 x cpu" in text and "MLP(features=(4,)" in text
 
 
 def test_a_step_costs_its_matrix_products_and_little_else():
@@ -52,7 +52,7 @@ def test_bytes():
     assert plan(keep="last", patience=2).programs[0].state_bytes == 4 * (3 * PARAMETERS + 1)
     found = plan(lanes=3)
     assert found.data_bytes == (10 + 6) * (3 * 4 + 4)  # the test part stays behind
-    assert found.device_bytes == found.data_bytes + 3 * found.programs[0].state_bytes
+    assert found.device_bytes == found.data_bytes + 3 * 8 * found.programs[0].state_bytes
     assert found.result_bytes == 5 * 4 * PARAMETERS
     reconstructed = plan(
         jn.member(jn.nn.Autoencoder([4], 2)), DATA.reconstruction(), loss="mean_squared_error"
@@ -63,11 +63,11 @@ def test_bytes():
 def test_the_layout_does_not_depend_on_how_many_or_how_long():
     def layout(found: jn.Plan):
         program = found.programs[0]
-        return program.lanes, program.devices, program.chunk_epochs
+        return program.lanes, program.turns, program.devices, program.chunk_epochs
 
     one = layout(plan())
     assert layout(plan(jn.grid(network=NET, seed=range(100)))) == one
-    assert layout(plan(epochs=100_000)) == one and one[2] == round(plan_module.CHUNK_STEPS / 3)
+    assert layout(plan(epochs=100_000)) == one and one[3] == round(plan_module.CHUNK_STEPS / 3)
 
 
 @pytest.mark.parametrize("every", [1, 7, 10_000])
@@ -85,17 +85,29 @@ def test_long_steps_make_short_chunks(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     ("members", "lanes", "pieces"),
-    [(1, 1, 1), (2, 1, 1), (3, 1, 2), (5, 4, 1), (8, 4, 1), (9, 4, 2)],
+    [(1, 1, 1), (16, 1, 1), (17, 1, 2), (33, 1, 3), (64, 4, 1), (65, 4, 2)],
 )
 def test_pieces(members: int, lanes: int, pieces: int):
     found = plan(jn.grid(network=NET, seed=range(members)), lanes=lanes)
     assert found.programs[0].pieces == pieces
 
 
+def test_few_members_are_dealt_out_over_the_devices():
+    program = plan().programs[0]
+    devices = program.order // (program.lanes * program.turns)
+    assert devices.tolist() == [0, 1] * 8 and sorted(program.order) == list(range(16))
+
+
+def test_members_take_turns_only_on_a_cpu_and_only_while_a_dispatch_stays_short():
+    turns = plan_module._turns
+    assert turns("cpu", 1e6) == 8 and turns("gpu", 1e6) == 1
+    assert turns("cpu", plan_module.CHUNK_FLOPS / 3) == 3 and turns("cpu", 1e15) == 1
+
+
 def test_ten_thousand_members_are_planned_in_pieces():
     members = jn.grid(network=NET, seed=range(10_000))
     found = plan(members, lanes=256)
-    assert found.programs[0].pieces == 20
+    assert found.programs[0].pieces == 3
     assert found.device_bytes == plan(members[:1], lanes=256).device_bytes
     assert found.result_bytes == 10_000 * 4 * PARAMETERS
 
@@ -117,6 +129,6 @@ def test_units(value: float, expected: str):
 
 def test_one_device():
     found = plan(devices=jax.local_devices()[:1])
-    assert found.programs[0].width == 1 and found.programs[0].pieces == 5
+    assert found.programs[0].width == 8 and found.programs[0].pieces == 1
     assert dataclasses.replace(found, devices=()).spec is found.spec
     assert np.isfinite(found.flops)

@@ -5,15 +5,22 @@ import json
 import os
 import shutil
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from rich.console import Console
 
+from jaxnets import files
 from jaxnets.data import Split
+from jaxnets.population import run as running
+from jaxnets.population import segments
+from jaxnets.population.identity import members as identities
 from jaxnets.population.results import Runs
-from jaxnets.study import DepthWidth, folder, prepare, run, session
+from jaxnets.population.rows import Layout
+from jaxnets.population.store import Store
+from jaxnets.study import DepthWidth, prepare, run, session
 from jaxnets.study.measure import ACCURACY, SQUARED
 from jaxnets.study.tables import result_table
 
@@ -41,11 +48,29 @@ def copied(finished, tmp_path):
 
 def unfinished(out, *depths):
     """Take away what a run that was killed would not have written."""
-    for name in (*session.RESULTS, *(f"parts/depth-{depth}.nc" for depth in depths)):
+    for name in session.RESULTS:
         (out / name).unlink()
+    for depth in depths:
+        shutil.rmtree(segment_of(out, depth))
     manifest = json.loads((out / "manifest.json").read_text())
     (out / "manifest.json").write_text(json.dumps({**manifest, "finished": None, "sessions": []}))
     return out
+
+
+def segment_of(out, depth):
+    """The depths are saved one after the other."""
+    return sorted((out / "state").iterdir())[depth - 1]
+
+
+def states(out, question):
+    """Everything that is saved of the members of a question, as bytes."""
+    plan = prepare(question).plan
+    store, found = Store(out / "state", pytest.fail), []
+    for program in plan.programs:
+        places = store.find(identities(plan.spec, program), question.epochs, 1)
+        rows = store.load(Layout(plan.spec, program), places, list(range(len(places))))
+        found += [leaf.tobytes() for leaf in jax.tree.leaves((rows.run, dict(rows.history)))]
+    return found
 
 
 def with_test_labels(data, y):
@@ -54,21 +79,24 @@ def with_test_labels(data, y):
 
 def test_the_folder_holds_what_was_promised(finished):
     out, report, _ = finished
-    names = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    assert names == [
-        "depth_width.png", "depth_width.svg", "history.nc", "manifest.json", "paired.csv",
-        "parts/depth-1.nc", "parts/depth-2.nc", "summary.csv",
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".lock", "depth_width.png", "depth_width.svg", "history.nc", "manifest.json", "paired.csv",
+        "state", "summary.csv",
     ]  # fmt: skip
+    assert len(list((out / "state").iterdir())) == 2
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["identity"]["question"] == QUESTION.to_json()
+    assert manifest["question"] == QUESTION.to_json()
+    asked = set(manifest["identity"]["question"])
+    assert set(QUESTION.to_json()) - asked == {
+        "depths", "learning_rates", "seeds", "epochs", "threshold"
+    }  # fmt: skip
     assert manifest["identity"]["key"] == {"data": [0, 0], "impl": "threefry2x32"}
     assert {"jaxnets", "jax", "jaxlib", "flax", "optax", "numpy"} == set(
         manifest["identity"]["versions"]
     )
     assert manifest["precision"] == "highest"
     assert [program["lanes"] for program in manifest["programs"]] == [1, 1]
-    assert manifest["sessions"][0]["depths"] == [1, 2]
-    assert report.trained == 2
+    assert manifest["sessions"][0]["members"] == report.trained == 8
     frame = pd.read_csv(out / "summary.csv")
     pd.testing.assert_frame_equal(frame, report.summary)
     assert list(frame["parameters"]) == [62, 57]
@@ -84,13 +112,17 @@ def test_the_test_numbers_are_those_of_the_chosen_kept_weights(finished):
     data = prepare(QUESTION).data
     history = opened(out / "history.nc")
     for place, depth in enumerate((1, 2)):
-        part = opened(out / "parts" / f"depth-{depth}.nc")
+        part = segments.read(segments.look(segment_of(out, depth)))
         own = history.isel(member=np.flatnonzero(history["depth"] == depth))
         for member in np.flatnonzero(own["chosen"]):
             h = data.test.x.astype(np.float64)
             for layer in range(depth + 1):
-                names = [f"kept.params.Dense_{layer}.{name}" for name in ("kernel", "bias")]
-                kernel, bias = (part[name].values[member].astype(np.float64) for name in names)
+                names = [f"best.weights.0.Dense_{layer}.{name}" for name in ("kernel", "bias")]
+                kernel, bias = (
+                    next(array for key, array in part.items() if key.endswith(name))[member]
+                    for name in names
+                )
+                kernel, bias = kernel.astype(np.float64), bias.astype(np.float64)
                 h = h @ kernel + bias
                 h = np.maximum(h, 0.0) if layer < depth else h
             accuracy = np.mean(h.argmax(axis=1) == data.test.y)
@@ -144,27 +176,66 @@ def test_a_finished_study_is_read_not_trained(finished, tmp_path, monkeypatch):
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
 
 
+TIMES = ["microseconds_per_member_step", "compile_seconds"]
+
+
+def check_same(ours, theirs, mine, other, question):
+    """Two folders and reports of one question, bit for bit, but for the times."""
+    xr.testing.assert_identical(opened(ours / "history.nc"), opened(theirs / "history.nc"))
+    for name in ("paired.csv", "depth_width.svg", "depth_width.png"):
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    frames = [report.summary.drop(columns=TIMES) for report in (mine, other)]
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
+    assert states(ours, question) == states(theirs, question)
+
+
 def test_what_is_missing_is_trained_to_the_same_bits(finished, tmp_path):
-    out = unfinished(copied(finished, tmp_path), 2)
-    report = run(QUESTION, out, progress=False)
-    assert report.trained == 1
-    for name in ("history.nc", "parts/depth-2.nc"):
-        ours, theirs = opened(out / name), opened(finished[0] / name)
-        xr.testing.assert_equal(ours, theirs)
-    timing = ["microseconds_per_member_step", "compile_seconds"]
-    pd.testing.assert_frame_equal(
-        report.summary.drop(columns=timing),
-        finished[1].summary.drop(columns=timing),
-        check_exact=True,
-    )
+    out, told = unfinished(copied(finished, tmp_path), 2), []
+    report = run(QUESTION, out, progress=False, tell=told.append)
+    assert report.trained == 4
+    assert told[0] == f"{out} holds 4 of 8 members already."
+    assert told[1].title.startswith("Plan: 4 members in 1 program, 3 epochs")
+    check_same(out, finished[0], report, finished[1], QUESTION)
+
+
+@pytest.mark.parametrize(
+    ("change", "trained"),
+    [
+        ({"seeds": 3}, 4),
+        ({"learning_rates": (1e-2, 1e-3, 3e-2)}, 4),
+        ({"epochs": 4}, 8),
+        ({"depths": (3, 1, 2)}, 4),
+        ({"depths": (2,)}, 0),
+        ({"threshold": 0.9}, 0),
+        ({"seeds": 3, "epochs": 5}, 12),
+    ],
+    ids=lambda value: str(value),
+)
+def test_a_finished_study_is_extended(finished, tmp_path, change, trained):
+    """Only what is new is trained, and the answer is that of a study which asked for it at once."""
+    question, out, told = dataclasses.replace(QUESTION, **change), copied(finished, tmp_path), []
+    report = run(question, out, progress=False, tell=told.append)
+    assert report.trained == trained
+    on_their_way = question.epochs > 3 and 8
+    expected = f"holds {0 if on_their_way else question.members - trained} of {question.members} "
+    assert expected in told[0] and (", and 8 on their way" in told[0]) == bool(on_their_way)
+    fresh = tmp_path / "fresh"
+    check_same(out, fresh, report, run(question, fresh, progress=False), question)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert [session["members"] for session in manifest["sessions"]] == [8, trained]
+    # ... and back: nothing is left to train, and everything is as it was.
+    again = run(QUESTION, out, progress=False)
+    assert again.trained == 0
+    check_same(out, finished[0], again, finished[1], QUESTION)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seeds": 3}, "question.seeds is 2 there and 3 now"),
-        ({"learning_rates": (1e-3, 0.5)}, "question.learning_rates is"),
-        ({"key": 1}, "question.key is 0 there and 1 now"),
+        ({"params": 70}, "question.params is 60 there and 70 now"),
+        ({"batch_size": 40}, "question.batch_size is 50 there and 40 now"),
+        ({"optimizer": "sgd"}, 'question.optimizer is "adam" there and "sgd" now'),
+        ({"key": 1}, r"key.data is \[0, 0\] there and \[0, 1\] now"),
     ],
 )
 def test_the_folder_of_another_question_is_refused(finished, change, message):
@@ -184,6 +255,9 @@ def test_other_data_or_versions_are_refused(finished, tmp_path):
     (out / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match=r'versions\.jax is "0\.0\.1" there'):
         prepare(QUESTION).open(out)
+    (out / "manifest.json").write_text(json.dumps(manifest | {"format": 1}))
+    with pytest.raises(ValueError, match=r"another version of jaxnets \(format 1, this"):
+        prepare(QUESTION).open(out)
 
 
 def test_folders_that_hold_something_else(finished, tmp_path):
@@ -195,34 +269,39 @@ def test_folders_that_hold_something_else(finished, tmp_path):
         study.open(tmp_path / "file" / "below")
     with pytest.raises(ValueError, match=r"is not empty \(file\) and holds no study"):
         study.open(tmp_path)
-    out = unfinished(copied(finished, tmp_path))
-    (out / "parts/depth-1.nc").write_bytes((out / "parts/depth-1.nc").read_bytes()[:5000])
-    with pytest.raises(ValueError, match=r"depth-1\.nc is damaged"):
-        study.open(out)
+    out = copied(finished, tmp_path)
     (out / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):
         study.open(out)
 
 
-def test_programs_are_compiled_before_any_of_them_runs(finished, tmp_path, monkeypatch):
+def test_a_damaged_state_is_said_and_trained_again(finished, tmp_path):
+    out, told = unfinished(copied(finished, tmp_path)), []
+    broken = segment_of(out, 1)
+    file = next(broken.glob("arrays/d/*"))
+    file.write_bytes(file.read_bytes()[:-1])
+    report = run(QUESTION, out, progress=False, tell=told.append)
+    assert told[0].startswith(f"{broken} is damaged (arrays/d/{file.name}: wrong checksum)")
+    assert report.trained == 4 and not broken.exists()
+    check_same(out, finished[0], report, finished[1], QUESTION)
+
+
+def test_programs_are_compiled_before_any_of_them_runs(tmp_path, monkeypatch):
     order = []
-    executables, execute = session.executables, session.execute
+    compile_one, run_group = running._compile, running.run_group
 
-    def compiling(blueprint):
+    def compiling(*arguments):
         order.append("compile")
-        return executables(blueprint)
+        return compile_one(*arguments)
 
-    def running(plan, bar):
-        for result in execute(plan, bar):
-            order.append("run")
-            yield result
+    def grouped(*arguments):
+        order.append("run")
+        return run_group(*arguments)
 
-    executables.cache_clear()
-    monkeypatch.setattr(session, "executables", compiling)
-    monkeypatch.setattr(session, "execute", running)
-    run(QUESTION, unfinished(copied(finished, tmp_path), 1, 2), progress=False)
+    monkeypatch.setattr(running, "_compile", compiling)
+    monkeypatch.setattr(running, "run_group", grouped)
+    run(QUESTION, tmp_path / "out", progress=False)
     assert order == ["compile", "compile", "run", "run"]
-    assert executables.cache_info().misses == 2  # nothing was left to compile
 
 
 @pytest.mark.parametrize(
@@ -270,7 +349,7 @@ def test_the_result_fits_into_80_columns(finished, measure, mean):
 def test_a_full_disk_is_found_before_training(tmp_path, monkeypatch):
     study = prepare(QUESTION)
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(folder.shutil, "disk_usage", lambda _: usage._replace(free=2**20))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=2**20))
     with pytest.raises(OSError, match=r"needs 16 MiB, but the disk .* has 1 MiB left"):
         study.open(tmp_path / "out")
 
@@ -285,8 +364,8 @@ def test_a_full_disk_is_found_before_training(tmp_path, monkeypatch):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     place = tmp_path / "file.txt"
-    folder.write_text(place, "old")
-    with pytest.raises(RuntimeError), folder.replacing(place) as temporary:
+    files.write_text(place, "old")
+    with pytest.raises(RuntimeError), files.replacing(place) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert place.read_text() == "old"

@@ -1,4 +1,4 @@
-"""What a result depends on besides the question: versions, devices, flags."""
+"""What a result depends on besides what was asked: versions, devices, flags."""
 
 import importlib.metadata
 import os
@@ -13,6 +13,12 @@ import jaxnets
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
+FLAGS = (
+    "jax_enable_x64", "jax_threefry_partitionable", "jax_disable_most_optimizations",
+    "jax_optimization_level",
+)  # fmt: skip
+"""Settings of JAX that change the bits."""
+
 
 def identity(devices: Sequence[jax.Device]) -> dict[str, Any]:
     """What must be the same for the bits to be the same.
@@ -21,7 +27,7 @@ def identity(devices: Sequence[jax.Device]) -> dict[str, Any]:
         devices: where the population runs.
 
     Returns:
-        ``versions`` by package and ``machine``: processor, devices, XLA's flags.
+        ``versions`` by package and ``machine``: processor, devices, flags of XLA and JAX.
 
     Example:
         >>> identity(jax.devices())["machine"]["devices"]["platform"]
@@ -40,6 +46,7 @@ def identity(devices: Sequence[jax.Device]) -> dict[str, Any]:
                 "count": len(devices),
             },
             "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+            "flags": {name: str(jax.config.values.get(name)) for name in FLAGS},
         },
     }
 

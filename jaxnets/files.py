@@ -1,4 +1,4 @@
-"""The folder of a study: whose it is, what is in it already, and that it can be written to."""
+"""Files and folders that are written at once or not at all, and say whose they are."""
 
 import contextlib
 import json
@@ -6,10 +6,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
+FORMAT = 2
+"""Of the folder; another number is another way of keeping things in it."""
+
+LOCK = ".lock"
+TEMPORARY = ".new-"
+"""How names of unfinished files and folders begin."""
+
 RESERVE = 16 * 2**20
 """Bytes that must stay free beside the results, for tables, figures and the manifest."""
 
@@ -21,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix, by which writers tell the format. What was written is on
     the disk, not only in memory, before the name changes.
     """
-    handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=TEMPORARY, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -30,6 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -38,6 +47,59 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, all of it or nothing."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write down what the folder holds."""
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+
+def now() -> str:
+    """The time, as manifests give it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def remove_temporary(folder: Path) -> None:
+    """Take away what a process that was killed has left half written."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """No other process is in such a block with the same folder. The lock goes with its process.
+
+    Raises:
+        BlockingIOError: another one is.
+    """
+    import filelock
+
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise BlockingIOError(
+            f"out: another process is at work in {folder}; wait for it, stop it, or choose "
+            "another folder."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -51,7 +113,8 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
     Raises:
         NotADirectoryError: a file has this name.
-        ValueError: the folder holds something else, or its manifest cannot be read.
+        ValueError: the folder holds something else, its manifest cannot be read, or it was
+            written by a version of the package that kept things in another way.
     """
     if not folder.exists():
         return None
@@ -71,6 +134,11 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         raise ValueError(f"out: {place} cannot be read: {error}") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
         raise ValueError(f"out: {place} is not the manifest of a study.")
+    if manifest.get("format") != FORMAT:
+        raise ValueError(
+            f"out: {folder} was written by another version of jaxnets (format "
+            f"{manifest.get('format')!r}, this one reads {FORMAT}); choose another folder."
+        )
     return manifest
 
 

@@ -1,0 +1,137 @@
+"""Every way of computing a convolution and its gradients: measured beside what the model estimates.
+
+    python -m benchmarks.convolutions [--layers LeNet_1 ResNet_16 ...] [--rounds 5] [--write]
+
+All of it runs inside a compiled loop, as training does, fed by an array that is computed anew in
+every round of the loop, as a layer's input is. What counts is the time of the cores (of all threads
+together), per call: less disturbed by other programs than the time on the wall, and what decides
+when every core trains its own member. Ways that the model takes for ten times slower than the best
+one are left out. The last column says how far what was chosen is from the fastest.
+"""
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.record import write
+from jaxnets.nn.conv_cost import Method, Sizes, candidates, choose, estimate
+from jaxnets.nn.geometry import Geometry
+from jaxnets.nn.trilinear import ROLES, others, trilinear
+
+
+def _image(size: int, window: int, stride: int, pad: int) -> Geometry:
+    return Geometry(
+        (size, size), (window, window), (stride, stride), ((pad, pad), (pad, pad)), (1, 1)
+    )
+
+
+def _signal(size: int, window: int, stride: int, pad: int) -> Geometry:
+    return Geometry((1, size), (1, window), (1, stride), ((0, 0), (pad, pad)), (1, 1))
+
+
+LAYERS: dict[str, tuple[Geometry, Sizes]] = {
+    "LeNet_1": (_image(32, 5, 1, 0), Sizes(32, 1, 6)),
+    "LeNet_2": (_image(14, 5, 1, 0), Sizes(32, 6, 16)),
+    "MNIST-1D_1": (_signal(40, 5, 2, 1), Sizes(100, 1, 25)),
+    "MNIST-1D_2": (_signal(19, 3, 2, 1), Sizes(100, 25, 25)),
+    "MNIST-1D_3": (_signal(10, 3, 2, 1), Sizes(100, 25, 25)),
+    "ResNet_3": (_image(32, 3, 1, 1), Sizes(128, 3, 16)),
+    "ResNet_16": (_image(32, 3, 1, 1), Sizes(128, 16, 16)),
+    "ResNet_16_32": (_image(32, 3, 2, 1), Sizes(128, 16, 32)),
+    "ResNet_32": (_image(16, 3, 1, 1), Sizes(128, 32, 32)),
+    "ResNet_32_64": (_image(16, 3, 2, 1), Sizes(128, 32, 64)),
+    "ResNet_64": (_image(8, 3, 1, 1), Sizes(128, 64, 64)),
+}
+"""The convolutions of LeNet at batch 32, of the MNIST-1D paper's network at 100, of ResNet-20 at
+128."""
+
+
+def measure(role: str, method: Method, g: Geometry, sizes: Sizes, rounds: int) -> float:
+    """Milliseconds of the cores per call, the median of some rounds."""
+    generator = np.random.default_rng(0)
+    batch, channels, features = sizes
+    shapes = {
+        "input": (batch, *g.size, channels),
+        "kernel": (*g.window, channels, features),
+        "output": (batch, *g.out, features),
+    }
+    first, second = (
+        jnp.asarray(generator.standard_normal(shapes[name]), jnp.float32) for name in others(role)
+    )
+
+    def body(i: jax.Array, carry: Any) -> Any:
+        a, b, _ = carry
+        moved = 1 + 1e-9 * i.astype(jnp.float32)  # as a layer's input, it is computed every time
+        a_now, b_now = (a, b * moved) if role == "input" else (a * moved, b)
+        y = trilinear(role, a_now, b_now, geometry=g, methods=(method,) * 3)
+        return a, b, y
+
+    @jax.jit
+    def run(count: int) -> jax.Array:
+        start = (first, second, jnp.zeros(shapes[role]))
+        return jax.lax.fori_loop(0, count, body, start)[2]
+
+    def cores(count: int) -> float:
+        start = time.process_time()
+        run(count).block_until_ready()
+        return (time.process_time() - start) / count
+
+    cores(1)
+    count = max(2, min(200, int(0.02 / max(cores(2), 1e-6))))
+    return statistics.median(cores(count) for _ in range(rounds)) * 1e3
+
+
+def main() -> None:
+    """Measure, print a table, and store the result if asked."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--layers", nargs="+", default=list(LAYERS), choices=list(LAYERS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="store the result as JSON")
+    arguments = parser.parse_args()
+    table = Table(title="Milliseconds of the cores per call: estimated, measured")
+    for column in ("layer", "wanted", "chosen", "all, measured (estimated)", "chosen / best"):
+        table.add_column(column, overflow="fold")
+    rows = []
+    for layer in arguments.layers:
+        g, sizes = LAYERS[layer]
+        for role in ROLES:
+            guesses = {m: estimate(role, m, g, sizes) for m in candidates(g)}
+            chosen, least = choose(role, g, sizes), min(guesses.values())
+            measured = {
+                m: measure(role, m, g, sizes, arguments.rounds)
+                for m, guess in guesses.items()
+                if guess < 10 * least
+            }
+            best = min(measured.values())
+            ways = sorted(measured.items(), key=lambda pair: pair[1])
+            table.add_row(
+                layer, role, str(chosen),
+                ", ".join(f"{m} {ms:.3g} ({guesses[m]:.3g})" for m, ms in ways),
+                f"{measured[chosen] / best:.2f}",
+            )  # fmt: skip
+            rows += [
+                {
+                    "layer": layer,
+                    "wanted": role,
+                    "method": str(m),
+                    "chosen": m == chosen,
+                    "estimated_ms": guesses[m],
+                    "measured_ms": ms,
+                }
+                for m, ms in ways
+            ]
+    Console(width=130).print(table)
+    if arguments.write:
+        command = f"python -m benchmarks.convolutions --rounds {arguments.rounds}"
+        print(write("convolutions", {"command": command, "rounds": arguments.rounds, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""``python -m benchmarks.page``: README.md and figures from the recorded results, nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases import CASES, cold_start, roofline, scale, sweep, throughput
+from benchmarks.figures import draw
+from benchmarks.record import read
+from benchmarks.targets import Target, targets
+
+FOLDER = Path(__file__).parent
+
+HEAD = """# Benchmarks
+
+Made by `python -m benchmarks.page` from the numbers in [results/](results); every number below is
+measured by the command beside it. Do not edit.
+
+    pip install -e '.[bench]'
+    python -m benchmarks                    # all cases
+    python -m benchmarks small-mlp lenet    # some
+    python -m benchmarks --quick            # does everything work here?
+    python -m benchmarks --write && python -m benchmarks.page
+
+Each system has a process of its own. It imports, compiles, tries its variants (threads, fused or
+not, memory formats, steps per execution) and keeps the fastest; then the systems take turns, one at
+a time, round after round, every second round backwards: a busy machine slows all of them alike.
+Numbers are medians over the rounds; what is done once (tracing, compiling) is left out and stands
+in "once". A model-step is one update of one network. A row counts only if its optimizer has made as
+many updates and its network has as many parameters as the others', and if its training loss is the
+reference's within five standard errors over seeds and 1 %: else it is void, and says why. FLOP/s
+count the layers' products alone.
+"""
+
+
+def page(folder: Path = FOLDER / "figures") -> str:
+    """The text; figures are drawn into a folder on the way."""
+    results = {name: found for name in CASES if (found := read(name)) is not None}
+    parts = [HEAD, _targets(targets(results))]
+    for name, result in results.items():
+        path = draw(name, result, folder)
+        parts.append(_section(name, result, f"figures/{path.name}"))
+    missing = [f"`{name}`" for name in CASES if name not in results]
+    if missing:
+        parts.append(f"Not recorded yet: {', '.join(missing)}.\n")
+    return "\n".join(parts)
+
+
+def markdown(columns: list[str], rows: list[list[str]], left: int = 1) -> str:
+    """A table; the first ``left`` columns are aligned to the left."""
+    lines = [f"| {' | '.join(columns)} |"]
+    lines.append("|" + "---|" * left + "---:|" * (len(columns) - left))
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _targets(found: list[Target]) -> str:
+    if not found:
+        return ""
+    rows = []
+    for target in found:
+        bound = f"{'at least' if target.least else 'at most'} {_number(target.wanted)}"
+        rows.append([
+            target.text,
+            f"{bound} {target.unit}",
+            "" if target.found is None else _number(target.found),
+            target.verdict if target.met else f"**{target.verdict}**",
+            target.limit if target.met is False else "",
+        ])  # fmt: skip
+    met = sum(target.met is True for target in found)
+    columns = ["what", "aim", "found", "verdict", "what limits it"]
+    return f"## Aims\n\n{met} of {len(found)} are met.\n\n" + markdown(columns, rows, left=5)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:.2f}"
+
+
+def _section(name: str, result: dict[str, Any], figure: str) -> str:
+    parts = [f"## {result['title']}\n", f"`{result['command']}`, {_where(result)}\n"]
+    parts.append(f"![{result['title']}]({figure})\n")
+    parts.append(_table(name, result))
+    void = [row for row in result["rows"] if row.get("void")]
+    parts += [f"- void: {row['name']}: {row['void']}" for row in void]
+    return "\n".join(parts) + "\n"
+
+
+def _where(result: dict[str, Any]) -> str:
+    environment = result["environment"]
+    versions = ", ".join(f"{k} {v}" for k, v in environment["versions"].items())
+    peers = ", ".join(
+        f"{name} {environment[name]}" for name in ("torch", "keras", "scikit-learn")
+        if environment.get(name)
+    )  # fmt: skip
+    machine = environment["machine"]
+    devices = machine["devices"]
+    flags = f", XLA_FLAGS={machine['XLA_FLAGS']}" if machine.get("XLA_FLAGS") else ""
+    return (
+        f"{environment['date']}: {environment['cores']} cores, {machine['processor']}, "
+        f"{devices['count']} x {devices['kind']}{flags}; medians of {result['rounds']} rounds; "
+        f"load before {result['load_before']}; Python {environment['python']}, {versions}, {peers}."
+    )
+
+
+def _table(name: str, result: dict[str, Any]) -> str:
+    if name == "depth-width":
+        batches = list(dict.fromkeys(row["batch"] for row in result["rows"]))
+        columns = ["depth x width", "system", *(f"batch {batch}" for batch in batches)]
+        note = "Microseconds per step of one member, GFLOP/s in brackets.\n\n"
+        return note + markdown(columns, roofline.table_cells(result), left=2)
+    shapes: dict[str, tuple[Any, int]] = {
+        "cold-start": (cold_start, 1),
+        "scale": (scale, 0),
+        "sweep": (sweep, 0),
+    }
+    module, left = shapes.get(name, (throughput, 2))
+    return markdown(list(module.COLUMNS), module.table_cells(result), left)
+
+
+def main() -> None:
+    """Write the page."""
+    path = FOLDER / "README.md"
+    path.write_text(page(), encoding="utf-8")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

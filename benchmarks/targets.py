@@ -1,0 +1,215 @@
+"""What was aimed at, and by how much it is met or missed: computed from the recorded numbers."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+Results = dict[str, dict[str, Any]]
+"""The recorded results by case."""
+
+THROUGHPUT = ("small-mlp", "mnist1d-mlp", "lenet", "mnist1d-cnn", "resnet20")
+TORCH = ("torch", "torch-compile", "torch-func")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One aim.
+
+    Attributes:
+        text: what is compared.
+        wanted: the bound.
+        found: what was measured, or None if a row that it needs is missing or void.
+        least: whether ``wanted`` is a lower bound; else it is an upper one.
+        unit: of both numbers.
+        limit: what stands in the way, where something does.
+    """
+
+    text: str
+    wanted: float
+    found: float | None
+    least: bool = True
+    unit: str = "x"
+    limit: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether it is reached; None if that is not known."""
+        if self.found is None:
+            return None
+        return self.found >= self.wanted if self.least else self.found <= self.wanted
+
+    @property
+    def verdict(self) -> str:
+        """In words, with the distance."""
+        if self.found is None or self.met is None:
+            return "not measured"
+        if self.unit == "programs":
+            return "met" if self.met else f"missed by {self.found - self.wanted:.0f}"
+        ratio = self.found / self.wanted
+        if self.met:
+            return "met"
+        return f"missed by {100 * abs(1 - ratio):.0f} %"
+
+
+LIMITS = {
+    "ceiling": (
+        "A step also reads and writes the optimizer's state and the activations, element by "
+        "element, between products of a few microseconds each; the ceiling does only the products."
+    ),
+    "convolution": (
+        "XLA's convolutions and their gradients inside a compiled loop on a CPU; "
+        "`python -m benchmarks.convolutions` has them one by one."
+    ),
+    "many": "Results of every member go to the host and are kept there; see the case `scale`.",
+    "one": "One member uses one device, that is one core; the peers may use all cores.",
+}
+"""What limits, by kind of target: shown where one is missed."""
+
+
+def targets(results: Results) -> list[Target]:
+    """All aims of which at least the case has been recorded."""
+    found: list[Target] = []
+    for name, make in MAKERS.items():
+        if name in results:
+            found += make(name, results[name])
+    return found
+
+
+def rates(result: dict[str, Any], **wanted: Any) -> list[float]:
+    """The rates of the rows that count and match.
+
+    Args:
+        result: of one case.
+        **wanted: fields of a row: equal to these, or one of them if a tuple is given.
+    """
+    return [
+        float(row["rate"])
+        for row in result["rows"]
+        if not row["void"]
+        and row["rate"]
+        and all(_matches(row[name], value) for name, value in wanted.items())
+    ]
+
+
+def rate(result: dict[str, Any], **wanted: Any) -> float | None:
+    """The highest of `rates`; None without one."""
+    return max(rates(result, **wanted), default=None)
+
+
+def _matches(value: Any, wanted: Any) -> bool:
+    return value in wanted if isinstance(wanted, tuple) else bool(value == wanted)
+
+
+def ratio(a: float | None, b: float | None) -> float | None:
+    """Their quotient, if both are known."""
+    return None if a is None or b is None else a / b
+
+
+def _mlp(name: str, result: dict[str, Any]) -> Iterator[Target]:
+    population = rate(result, system="jaxnets", members=32)
+    ceiling = rate(result, ceiling=True)
+    for system, label, wanted in (
+        ("torch", "torch eager", 20.0),
+        ("keras", "Keras", 20.0),
+        ("flax-loop", "the Flax loop", 8.0),
+        ("torch-func", "torch.func at its best size", 4.0),
+    ):
+        peer = rate(result, system=system)
+        bare = ratio(ceiling, peer)
+        yield Target(
+            f"{name}: 32 members, against {label}",
+            wanted,
+            ratio(population, peer),
+            limit="" if bare is None else f"The bare products would be at {bare:.0f} x.",
+        )
+    yield Target(
+        f"{name}: 32 members, of the batched-matmul ceiling",
+        0.7,
+        ratio(population, ceiling),
+        unit="of it",
+        limit=LIMITS["ceiling"],
+    )
+    if name == "small-mlp":
+        many = rate(result, system="jaxnets", members=10_000)
+        yield Target(
+            f"{name}: 10,000 members against 32",
+            0.8,
+            ratio(many, population),
+            limit=LIMITS["many"],
+        )
+    yield from _alone(name, result, LIMITS["one"])
+
+
+def _alone(name: str, result: dict[str, Any], limit: str) -> Iterator[Target]:
+    one = rate(result, system="jaxnets", members=1)
+    peers = tuple({row["system"] for row in result["rows"] if not row["ceiling"]} - {"jaxnets"})
+    best = rate(result, system=peers, members=1)
+    yield Target(
+        f"{name}: one member alone, against the best peer", 1.0, ratio(one, best), limit=limit
+    )
+
+
+def _convolutions(name: str, result: dict[str, Any]) -> Iterator[Target]:
+    best = rate(result, system=TORCH)
+    own = rates(result, system="jaxnets")
+    wanted = 2.5 if name == "lenet" else 1.0
+    text = "a population, against torch's best"
+    several = ratio(max(own, default=None), best)
+    yield Target(f"{name}: {text}", wanted, several, limit=LIMITS["convolution"])
+    yield Target(
+        f"{name}: any number of members, against torch's best",
+        1.0,
+        ratio(min(own, default=None), best),
+        limit=LIMITS["convolution"],
+    )
+    yield from _alone(name, result, LIMITS["convolution"])
+
+
+def _sweep(name: str, result: dict[str, Any]) -> Iterator[Target]:
+    yield Target("sweep of 19 widths, cold", 60.0, result["seconds"], least=False, unit="s")
+    yield Target("sweep: compilations", 4, result["programs"], least=False, unit="programs")
+
+
+def _cold(name: str, result: dict[str, Any]) -> Iterator[Target]:
+    seconds = {row["name"]: row["seconds"] for row in result["rows"] if not row["void"]}
+    own, others = seconds.get("the same and every room"), seconds.get("import jax, flax")
+    beyond = None if own is None or others is None else own - others
+    yield Target("importing, beyond jax, flax and optax", 2.0, beyond, least=False, unit="s")
+    yield Target("jaxnets --help", 1.0, seconds.get("jaxnets --help"), least=False, unit="s")
+
+
+def _scale(name: str, result: dict[str, Any]) -> Iterator[Target]:
+    rows = {(row["members"], row["epochs"]): row for row in result["rows"]}
+
+    def per_step(members: int, epochs: int) -> float | None:
+        row = rows.get((members, epochs))
+        return None if row is None else 1 / row["model_steps_per_second"]
+
+    def own(members: int) -> float | None:
+        row = rows.get((members, 1))
+        return None if row is None else row["peak_mib"] - row["planned_result_mib"]
+
+    yield Target(
+        "time per model-step, 10,000 members against 1,000", 1.1,
+        ratio(per_step(10_000, 1), per_step(1000, 1)), least=False,
+    )  # fmt: skip
+    yield Target(
+        "time per model-step, 16 epochs against 1 (320 members)", 1.1,
+        ratio(per_step(320, 16), per_step(320, 1)), least=False,
+    )  # fmt: skip
+    yield Target(
+        "peak memory beyond the results, 10,000 members against 32", 1.2,
+        ratio(own(10_000), own(32)), least=False,
+    )  # fmt: skip
+
+
+MAKERS: dict[str, Callable[[str, dict[str, Any]], Iterator[Target]]] = {
+    "small-mlp": _mlp,
+    "mnist1d-mlp": _mlp,
+    "lenet": _convolutions,
+    "mnist1d-cnn": _convolutions,
+    "resnet20": _convolutions,
+    "sweep": _sweep,
+    "cold-start": _cold,
+    "scale": _scale,
+}

@@ -1,0 +1,143 @@
+"""Convolution that makes several neighbouring places of a row at once.
+
+A convolution is a fully connected layer whose matrix has a band of shared weights. The part of that
+matrix that makes ``block`` neighbouring outputs of a row is the kernel of a convolution with
+``block`` times as many features, a wider window and a larger stride. A part of it is zeros, which
+are multiplied too; but a matrix product of few columns wastes more than that on a machine that
+multiplies 16 numbers at a time, and a wider window reads longer runs of memory. With the whole row
+as one block, it is the matrix of the fully connected layer, and the width is gone.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxnets.nn import conv_lax
+from jaxnets.nn.geometry import Geometry, Pair
+
+
+class Band(NamedTuple):
+    """The matrix along one axis, in one direction of a convolution.
+
+    Attributes:
+        stride: the step, in places of the input, from one block of the result to the next.
+        pads: what is added to the input, negative for what is not seen.
+        blocks: how many blocks the result has.
+        weights: bool ``(window, weights, block)``: which of the kernel's weights connects which
+            place within the window to which place within a block of the result.
+    """
+
+    stride: int
+    pads: Pair
+    blocks: int
+    weights: np.ndarray
+
+
+def forward_band(g: Geometry, axis: int, block: int) -> Band:
+    """From the input to ``block`` outputs at once.
+
+    Example:
+        >>> g = Geometry((1, 6), (1, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))
+        >>> band = forward_band(g, 1, 5)
+        >>> band.blocks, band.weights.argmax(1)[:3].tolist()
+        (1, [[0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0]])
+    """
+    stride, dilation, low = g.strides[axis], g.dilation[axis], g.pads[axis][0]
+    window = (block - 1) * stride + g.extent[axis]
+    blocks = -(-g.out[axis] // block)
+    seen, weight, made = np.ogrid[:window, : g.window[axis], :block]
+    weights = seen == made * stride + weight * dilation
+    high = (blocks - 1) * block * stride + window - low - g.size[axis]
+    return Band(block * stride, (low, high), blocks, weights)
+
+
+def backward_band(g: Geometry, axis: int, block: int) -> Band:
+    """From the output's gradient to ``block`` times the stride places of the input's at once.
+
+    Example:
+        >>> g = Geometry((1, 8), (1, 3), (1, 2), ((0, 0), (1, 1)), (1, 1))
+        >>> band = backward_band(g, 1, 1)
+        >>> band.stride, band.blocks, band.weights.shape
+        (1, 4, (2, 3, 2))
+    """
+    stride, dilation, low = g.strides[axis], g.dilation[axis], g.pads[axis][0]
+    made_at_once = block * stride
+    start = -((g.extent[axis] - 1 - low) // stride)
+    window = (made_at_once - 1 + low) // stride - start + 1
+    blocks = -(-g.size[axis] // made_at_once)
+    seen, weight, made = np.ogrid[:window, : g.window[axis], :made_at_once]
+    weights = (seen + start) * stride + weight * dilation - low == made
+    high = (blocks - 1) * block + window + start - g.out[axis]
+    return Band(block, (-start, high), blocks, weights)
+
+
+def output(x: jax.Array, kernel: jax.Array, g: Geometry, block: int) -> jax.Array:
+    """The convolution itself."""
+    band = forward_band(g, 1, block)
+    matrix = jnp.einsum("tvo,hvcf->htcof", _numbers(band, kernel), kernel)
+    matrix = matrix.reshape(*matrix.shape[:3], -1)
+    strides, dilation = (g.strides[0], band.stride), (g.dilation[0], 1)
+    y = conv_lax.correlate(x, matrix, strides, (g.pads[0], band.pads), dilation)
+    y = y.reshape(*y.shape[:2], band.blocks * block, kernel.shape[3])
+    return y[:, :, : g.out[1]]
+
+
+def input_gradient(kernel: jax.Array, gy: jax.Array, g: Geometry, block: int) -> jax.Array:
+    """The gradient of the input: of as many rows at once as the stride is long."""
+    if block >= g.out[1]:
+        return _whole_rows(kernel, gy, g)
+    rows, band = backward_band(g, 0, 1), backward_band(g, 1, block)
+    matrix = jnp.einsum(
+        "svr,two,vwcf->stfroc", _numbers(rows, kernel), _numbers(band, kernel), kernel
+    )
+    tall, wide, channels = matrix.shape[3:]
+    matrix = matrix.reshape(*matrix.shape[:3], -1)
+    gx = conv_lax.correlate(gy, matrix, (1, band.stride), (rows.pads, band.pads))
+    gx = gx.reshape(-1, rows.blocks, band.blocks, tall, wide * channels)
+    if tall > 1:
+        gx = gx.swapaxes(2, 3)
+    gx = gx.reshape(-1, rows.blocks * tall, band.blocks * wide, channels)
+    return gx[:, : g.size[0], : g.size[1]]
+
+
+def _whole_rows(kernel: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:
+    """What each row of the output gives to the rows of the input that it has seen, added up."""
+    made, weight, seen = np.ogrid[: g.out[1], : g.window[1], : g.size[1]]
+    band = made * g.strides[1] + weight * g.dilation[1] - g.pads[1][0] == seen
+    matrix = jnp.einsum("owi,vwcf->ofvic", jnp.asarray(band, kernel.dtype), kernel)
+    height, channels = g.window[0], kernel.shape[2]
+    rows = gy.reshape(-1, g.out[1] * gy.shape[3]) @ matrix.reshape(g.out[1] * gy.shape[3], -1)
+    rows = rows.reshape(-1, g.out[0], height, g.size[1] * channels)
+    total = jnp.zeros((gy.shape[0], g.size[0], g.size[1] * channels), gy.dtype)
+    for place in range(height):
+        low = place * g.dilation[0] - g.pads[0][0]
+        where = (low, g.size[0] - low - g.spread[0], g.strides[0] - 1)
+        total += lax.pad(rows[:, :, place], jnp.zeros((), gy.dtype), ((0, 0, 0), where, (0, 0, 0)))
+    return total.reshape(-1, *g.size, channels)
+
+
+def kernel_gradient(x: jax.Array, gy: jax.Array, g: Geometry, block: int) -> jax.Array:
+    """The gradient of the kernel: that of the matrix, summed over the band."""
+    band = forward_band(g, 1, block)
+    rest = band.blocks * block - g.out[1]
+    if rest:
+        gy = conv_lax.pad(gy, ((0, 0), (0, rest)))
+    wide = Geometry(
+        g.size,
+        (g.window[0], band.weights.shape[0]),
+        (g.strides[0], band.stride),
+        (g.pads[0], band.pads),
+        (g.dilation[0], 1),
+    )
+    features = gy.shape[3]
+    gy = gy.reshape(*gy.shape[:2], band.blocks, block * features)
+    matrix = conv_lax.kernel_gradient(x, gy, wide)
+    matrix = matrix.reshape(*matrix.shape[:3], block, features)
+    return jnp.einsum("tvo,htcof->hvcf", _numbers(band, x), matrix)
+
+
+def _numbers(band: Band, like: jax.Array) -> jax.Array:
+    return jnp.asarray(band.weights, like.dtype)

@@ -1,0 +1,148 @@
+"""Which way each convolution of a network takes, and why."""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from flax import linen as nn
+
+from jaxnets.network import Network, as_network
+from jaxnets.nn import checks
+from jaxnets.nn.conv_cost import Method, Sizes, candidates, estimate
+from jaxnets.nn.geometry import Geometry
+
+QUESTIONS = {
+    "input": "gradient of the input",
+    "kernel": "gradient of the kernel",
+    "output": "value",
+}
+"""What is computed, in the words of the explanation, in the order of ``Choice.methods``."""
+
+
+class Choice(NamedTuple):
+    """One call of ``convolve``.
+
+    Attributes:
+        geometry: of the convolution.
+        sizes: batch, channels and features.
+        methods: what was chosen for each of ``QUESTIONS``; empty where JAX's own convolution was
+            left to XLA.
+        asked: the method that was asked for.
+        layer: the path of the module that called.
+    """
+
+    geometry: Geometry
+    sizes: Sizes
+    methods: tuple[Method, ...]
+    asked: str
+    layer: str = ""
+
+
+class Explanation(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        layer: the path of the module in the network.
+        part: one of the values of ``QUESTIONS``.
+        input: the shape of the input, without the height of a signal.
+        kernel: the shape of the kernel, likewise.
+        method: what was chosen, as ``"banded(4)"``.
+        reason: why, with the estimates in milliseconds of one core.
+    """
+
+    layer: str
+    part: str
+    input: tuple[int, ...]
+    kernel: tuple[int, ...]
+    method: str
+    reason: str
+
+
+_notes: contextvars.ContextVar[list[Choice] | None] = contextvars.ContextVar("notes", default=None)
+_layer: contextvars.ContextVar[str] = contextvars.ContextVar("layer", default="")
+
+
+def note(choice: Choice) -> None:
+    """Remembers a choice, if somebody wants to know."""
+    notes = _notes.get()
+    if notes is not None:
+        notes.append(choice._replace(layer=_layer.get()))
+
+
+def explain_convolutions(
+    network: Network | nn.Module, input_shape: Sequence[int], batch: int
+) -> list[Explanation]:
+    """How each convolution of a network and its gradients will be computed, and why.
+
+    The network is traced with shapes alone; nothing is computed. Convolutions that do not go
+    through ``jaxnets.nn.convolve`` are not known here.
+
+    Args:
+        network: a network, or a Linen module.
+        input_shape: the shape of one example.
+        batch: the number of examples in a batch.
+
+    Returns:
+        Rows (layer, part, shapes, method, reason): three for each convolution, one where the
+        choice is left to XLA; none for a network without convolutions.
+
+    Raises:
+        TypeError: not a network, or not integers.
+        ValueError: a shape that the network refuses.
+
+    Example:
+        >>> from jaxnets.nn import LeNet
+        >>> rows = explain_convolutions(LeNet(method="patches"), (28, 28, 1), 32)
+        >>> rows[0].layer, rows[0].input, rows[0].kernel, rows[0].method
+        ('Conv_0', (32, 32, 32, 1), (5, 5, 1, 6), 'patches')
+    """
+    known = as_network(network)
+    shape = (checks.integer("batch", batch), *checks.integers("input_shape", input_shape))
+    x = jax.ShapeDtypeStruct(shape, "float32")
+    with _noted() as notes:
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        params, state = jax.eval_shape(known.init, key, x)
+        notes.clear()
+        jax.eval_shape(lambda *a: known.apply(*a[:3], key=a[3], train=True), params, state, x, key)
+    return [row for choice in notes for row in _rows(choice)]
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[list[Choice]]:
+    notes: list[Choice] = []
+
+    def enter(call: Any, arguments: Any, keywords: Any, context: Any) -> Any:
+        before = _layer.set("/".join(context.module.path))
+        try:
+            return call(*arguments, **keywords)
+        finally:
+            _layer.reset(before)
+
+    before = _notes.set(notes)
+    try:
+        with nn.intercept_methods(enter):
+            yield notes
+    finally:
+        _notes.reset(before)
+
+
+def _rows(choice: Choice) -> Iterator[Explanation]:
+    g, (batch, channels, features) = choice.geometry, choice.sizes
+    signal = g.size[0] == g.window[0] == 1
+    shapes = (
+        (batch, *g.size[signal:], channels),
+        (*g.window[signal:], channels, features),
+    )
+    if not choice.methods:
+        reason = f"XLA's own convolution on a {jax.default_backend()}"
+        yield Explanation(choice.layer, "all", *shapes, "lax", reason)
+    for (role, part), method in zip(QUESTIONS.items(), choice.methods, strict=False):
+        least: dict[str, tuple[float, Method]] = {}
+        for other in candidates(g, choice.asked):
+            found = (estimate(role, other, g, choice.sizes), other)
+            least[other.name] = min(least.get(other.name, found), found)
+        estimates = ", ".join(f"{m} {ms:.3g}" for ms, m in sorted(least.values()))
+        asked = "" if choice.asked == "auto" else f"asked for {choice.asked}; "
+        yield Explanation(choice.layer, part, *shapes, str(method), f"{asked}ms: {estimates}")

@@ -1,0 +1,188 @@
+"""Which way of computing a convolution on a CPU is the fastest: an estimate from shapes alone.
+
+It is deterministic, and so are the results of a study: the same shapes take the same way. The
+constants are those of one machine (``python -m benchmarks.convolutions`` measures them and prints
+estimate beside measurement); they only have to put the ways into the right order.
+"""
+
+from typing import NamedTuple
+
+from jaxnets.nn import conv_banded
+from jaxnets.nn.geometry import Geometry, Pair
+
+LANE = 16
+"""Columns of a matrix product are done so many at a time."""
+
+BLOCKS = (1, 2, 4, 8, 16)
+"""Places of the width taken together that are tried, besides the whole row."""
+
+
+SMALL = 2**16
+"""So many numbers, and what is made of them, stay in the nearest cache."""
+
+
+class Method(NamedTuple):
+    """One way of computing a convolution or one of its gradients.
+
+    Attributes:
+        name: ``"lax"``, ``"patches"`` or ``"banded"``.
+        block: for ``"banded"``, the places of the output that are taken together.
+    """
+
+    name: str
+    block: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.block})" if self.block else self.name
+
+
+class Sizes(NamedTuple):
+    """What the geometry does not say."""
+
+    batch: int
+    channels: int
+    features: int
+
+
+def candidates(g: Geometry, name: str = "auto") -> list[Method]:
+    """The methods to choose from.
+
+    Args:
+        g: the geometry.
+        name: one method's name, or ``"auto"`` for all of them.
+
+    Example:
+        >>> g = Geometry((1, 10), (1, 3), (1, 1), ((0, 0), (1, 1)), (1, 1))
+        >>> [str(method) for method in candidates(g, "banded")]
+        ['banded(1)', 'banded(2)', 'banded(4)', 'banded(8)', 'banded(10)']
+    """
+    least = 1 if name == "banded" or max(g.strides) > 1 else 2
+    blocks = sorted({b for b in BLOCKS if least <= b < g.out[1]} | {g.out[1]})
+    methods = [Method("lax"), Method("patches"), *(Method("banded", b) for b in blocks)]
+    return [method for method in methods if name in ("auto", method.name)]
+
+
+def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
+    """The time of one core in milliseconds.
+
+    Args:
+        role: ``"output"``, ``"input"`` or ``"kernel"``: what is computed from the two others.
+        method: the way.
+        g: the geometry.
+        sizes: batch, channels and features.
+
+    Example:
+        The second layer of LeNet, two places of the width at once:
+
+        >>> g = Geometry((14, 14), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1))
+        >>> sizes = Sizes(32, 6, 16)
+        >>> two = estimate("output", Method("banded", 2), g, sizes)
+        >>> two < estimate("output", Method("lax"), g, sizes)
+        True
+    """
+    if method.name == "banded":
+        return _banded(role, method.block, g, sizes)
+    if role == "input":
+        return _backward(method, g, sizes)
+    rows = sizes.batch * g.out[0] * g.out[1]
+    weights = g.window[0] * g.window[1]
+    inputs = sizes.batch * g.size[0] * g.size[1] * sizes.channels
+    if method.name == "patches":
+        return _patches(rows, weights * sizes.channels, sizes.features)
+    if role == "kernel":
+        outputs = rows * sizes.features
+        return _product(weights * sizes.channels, rows, sizes.features) + _moved(inputs + outputs)
+    copied = _copied(inputs) if max(g.out[0] - g.size[0], g.out[1] - g.size[1]) > 0 else 0.0
+    return copied + _correlate(rows, g.window, sizes.channels, sizes.features)
+
+
+def _banded(role: str, block: int, g: Geometry, sizes: Sizes) -> float:
+    batch, channels, features = sizes
+    if role == "input" and block >= g.out[1]:
+        made = batch * g.window[0] * g.size[0] * g.size[1] * channels
+        columns = g.window[0] * g.size[1] * channels
+        return 1e-6 * made + _product(batch * g.out[0], g.out[1] * features, columns)
+    if role == "input":
+        rows, band = conv_banded.backward_band(g, 0, 1), conv_banded.backward_band(g, 1, block)
+        (height, _, tall), (width, _, wide) = rows.weights.shape, band.weights.shape
+        places = batch * rows.blocks * band.blocks
+        time = _correlate(places, (height, width), features, tall * wide * channels)
+        if rows.blocks > g.out[0] or band.blocks > g.out[1]:
+            seen = (rows.blocks + height - 1) * ((band.blocks - 1) * band.stride + width)
+            time += _copied(batch * seen * features)
+        if tall > 1:
+            time += _moved(batch * g.size[0] * g.size[1] * channels)
+        return time
+    band = conv_banded.forward_band(g, 1, block)
+    width = band.weights.shape[0]
+    weights, places = g.window[0] * width, batch * g.out[0] * band.blocks
+    if role == "output":
+        return 0.003 + _correlate(places, (g.window[0], width), channels, block * features)
+    moved = batch * g.size[0] * g.size[1] * channels + places * block * features
+    # A third more than the arithmetic: the window is dilated by the stride.
+    return 1.3 * _product(weights * channels, places, block * features) + _moved(moved)
+
+
+def _backward(method: Method, g: Geometry, sizes: Sizes) -> float:
+    """The input's gradient from the output's, zeros put in where the strides were."""
+    rows = sizes.batch * g.size[0] * g.size[1]
+    weights = g.window[0] * g.window[1]
+    seen = (g.size[0] + g.extent[0] - 1) * (g.size[1] + g.extent[1] - 1)
+    places = sizes.batch * seen * sizes.features
+    spread = 0.0
+    if g.strides != (1, 1):
+        spread = 2e-5 * places
+    elif g.size[0] > g.out[0] or g.size[1] > g.out[1]:
+        spread = _copied(places)
+    if method.name == "patches":
+        return spread + _patches(rows, weights * sizes.features, sizes.channels)
+    return spread + _correlate(rows, g.window, sizes.features, sizes.channels)
+
+
+def _correlate(rows: int, window: Pair, channels: int, features: int) -> float:
+    """XLA's convolution: its own library from 17 channels or features on, else Eigen's.
+
+    Both write down what the window sees, the one in runs along the width.
+    """
+    seen = rows * window[0] * window[1] * channels
+    if max(channels, features) > LANE:
+        each = 5e-8 + (4e-6 if seen <= SMALL else 1e-5) / (window[1] * channels)
+    else:
+        each = 2e-7 + 3e-6 / channels
+    return each * seen + _product(rows, window[0] * window[1] * channels, features)
+
+
+def _product(rows: int, inner: int, columns: int) -> float:
+    """A matrix product: columns are rounded up, and few of them keep the core less busy."""
+    rounded = -(-columns // LANE) * LANE
+    return 2 * rows * inner * rounded / (65e6 if rounded == LANE else 90e6) + 0.004
+
+
+def _patches(rows: int, inner: int, columns: int) -> float:
+    each = 8e-7 if rows * inner <= 2**18 else 3.5e-6
+    return each * rows * inner + _product(rows, inner, columns) + 0.004
+
+
+def _copied(numbers: int) -> float:
+    return 5e-7 * numbers + 0.004
+
+
+def _moved(numbers: int) -> float:
+    return (1e-7 if numbers <= SMALL else 8e-7) * numbers + 0.004
+
+
+def choose(role: str, g: Geometry, sizes: Sizes, name: str = "auto") -> Method:
+    """The method with the least estimate; the first one of several.
+
+    Args:
+        role: what is computed.
+        g: the geometry.
+        sizes: batch, channels and features.
+        name: ``"auto"``, or the name that the user fixed.
+
+    Example:
+        >>> g = Geometry((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+        >>> str(choose("output", g, Sizes(128, 64, 64)))
+        'lax'
+    """
+    return min(candidates(g, name), key=lambda method: estimate(role, method, g, sizes))

@@ -1,0 +1,182 @@
+"""One group of members: what is saved of them is read, the others are trained piece after piece."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnets.population import identity
+from jaxnets.population.piece import Keeping, Piece, records_of, run_piece
+from jaxnets.population.plan import Plan, Program
+from jaxnets.population.program import Compiled
+from jaxnets.population.progress import Progress
+from jaxnets.population.results import GroupResult
+from jaxnets.population.rows import Layout, Rows
+from jaxnets.population.saver import SAVE_EVERY, Owner, Saver
+from jaxnets.population.stopping import StopRequest
+from jaxnets.population.store import Found, Store
+from jaxnets.processes import Processes
+
+COMPILE_SECONDS = "compile_seconds"
+
+
+class Keep(NamedTuple):
+    """Where a population keeps its progress.
+
+    Attributes:
+        store: the folder, opened.
+        stop: whether somebody has asked to stop.
+        save_every: least number of seconds between two saves.
+        processes: those that share the folder; ``None``: this one is alone.
+    """
+
+    store: Store
+    stop: StopRequest
+    save_every: float = SAVE_EVERY
+    processes: Processes | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the members of one program before anything is trained.
+
+    Attributes:
+        plan: the population's.
+        program: of the group.
+        members: their identities; empty if nothing is kept.
+        found: what is saved of each.
+        done: places of those that have nothing left to do.
+        missing: places of the others, those that are furthest first.
+    """
+
+    plan: Plan
+    program: Program
+    members: tuple[str, ...]
+    found: tuple[Found | None, ...]
+    done: np.ndarray
+    missing: np.ndarray
+
+    @property
+    def begun(self) -> int:
+        """How many of the missing have some epochs behind them."""
+        return sum(self.found[place] is not None for place in self.missing)
+
+    @property
+    def behind(self) -> int:
+        """Epochs that need not be run, of all members together."""
+        epochs = [self.plan.spec.epochs] * len(self.done)
+        return sum(epochs) + sum(self._found(place).reached for place in self._begun())
+
+    def share(self, index: int, count: int) -> "Known":
+        """What one of ``count`` processes is to train, and nothing else."""
+        return replace(self, done=self.done[:0], missing=self.missing[index::count])
+
+    def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The members of every dispatch, and those among them, the first, that are saved."""
+        width = self.program.width
+        for first in range(0, len(self.missing), width):
+            places = self.missing[first : first + width]
+            yield places, places[[self.found[place] is not None for place in places]]
+
+    def load(self, store: Store, layout: Layout, places: np.ndarray) -> Rows:
+        """The saved states of these members."""
+        return store.load(layout, [self._found(place) for place in places], places.tolist())
+
+    def by_segment(self) -> Iterator[np.ndarray]:
+        """The places of those that are done, segment by segment."""
+        together: dict[object, list[int]] = {}
+        for place in self.done.tolist():
+            together.setdefault(self._found(place).segment.path, []).append(place)
+        yield from map(np.array, together.values())
+
+    def compile_seconds(self) -> float:
+        """What compiling took when the saved states were trained."""
+        found = [one.segment.about for one in self.found if one is not None]
+        return max((about.get(COMPILE_SECONDS, 0.0) for about in found), default=0.0)
+
+    def _begun(self) -> list[int]:
+        return [place for place in self.missing.tolist() if self.found[place] is not None]
+
+    def _found(self, place: int) -> Found:
+        found = self.found[place]
+        assert found is not None
+        return found
+
+
+def look(plan: Plan, program: Program, keep: Keep | None) -> Known:
+    """Look for what is saved of the members of one program.
+
+    Args:
+        plan: the population's.
+        program: of the group.
+        keep: where; ``None``: nothing is saved.
+
+    Returns:
+        What is known.
+    """
+    count, epochs = len(program.group.rows), plan.spec.epochs
+    if keep is None:
+        return Known(plan, program, (), (None,) * count, np.arange(0), np.arange(count))
+    members = identity.members(plan.spec, program)
+    found = tuple(keep.store.find(members, epochs, plan.spec.history_every))
+
+    def furthest(place: int) -> tuple[int, int, int]:
+        one = found[place]
+        if one is None:
+            return 0, 0, place
+        return -one.reached, -one.segment.generation, one.row
+
+    is_done = np.array([one is not None and one.done(epochs) for one in found])
+    missing = sorted(np.flatnonzero(~is_done).tolist(), key=furthest)
+    return Known(
+        plan, program, members, found, np.flatnonzero(is_done), np.array(missing, np.int64)
+    )
+
+
+def run_group(
+    known: Known,
+    compiled: Compiled | None,
+    compile_seconds: float,
+    progress: Progress | None,
+    keep: Keep | None,
+    saver: Saver | None,
+) -> GroupResult:
+    """Read what is done, train what is missing, save it.
+
+    Args:
+        known: about the group.
+        compiled: its program; not needed if nothing is missing.
+        compile_seconds: what compiling took.
+        progress: told of every chunk.
+        keep: where progress is found.
+        saver: what keeps it.
+
+    Returns:
+        All members of the group.
+
+    Raises:
+        Stopped: somebody has asked to stop, and everything is saved.
+    """
+    plan, program = known.plan, known.program
+    if keep is None:
+        assert compiled is not None
+        pieces = [
+            run_piece(plan, compiled, places, None, progress, None) for places, _ in known.pieces()
+        ]
+        return GroupResult.from_pieces(program, pieces, compile_seconds=compile_seconds)
+
+    layout = Layout(plan.spec, program)
+    seconds = max(compile_seconds, known.compile_seconds())
+    pieces = [
+        Piece.of(known.load(keep.store, layout, places), records_of(plan))
+        for places in known.by_segment()
+    ]
+    if compiled is not None:
+        assert saver is not None
+        owner = Owner(layout, known.members, {COMPILE_SECONDS: seconds})
+        keeping = Keeping(saver, owner, keep.stop, keep.store.folder.parent)
+        for places, saved in known.pieces():
+            states = known.load(keep.store, layout, saved) if saved.size else None
+            pieces.append(run_piece(plan, compiled, places, states, progress, keeping))
+    return GroupResult.from_pieces(program, pieces, compile_seconds=seconds)

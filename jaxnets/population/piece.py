@@ -1,0 +1,265 @@
+"""The members of one dispatch, from wherever they are to their last epoch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxnets.population.plan import Plan
+from jaxnets.population.program import AXIS, Compiled, Span, mesh_of
+from jaxnets.population.progress import Progress
+from jaxnets.population.rows import Rows, filled, to_host
+from jaxnets.population.saver import Owner, Saver
+from jaxnets.population.stopping import StopRequest
+from jaxnets.train import Run
+
+
+class Keeping(NamedTuple):
+    """How the progress of a group is kept.
+
+    Attributes:
+        saver: of the population.
+        owner: of the group's states.
+        stop: whether somebody has asked to stop.
+        where: the folder, for messages.
+    """
+
+    saver: Saver
+    owner: Owner
+    stop: StopRequest
+    where: object
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Members after their last chunk, on the host; padding is gone.
+
+    Attributes:
+        places: in the group.
+        kept: parameters and other collections, stacked along a leading axis.
+        epochs: completed.
+        best_epoch: the epochs after which the kept weights were taken.
+        steps: taken.
+        fault: a `jaxnets.train.Fault`.
+        history: float32 ``(members, records)`` by name.
+        seconds: of training, of all members together.
+    """
+
+    places: np.ndarray
+    kept: tuple[Any, Any]
+    epochs: np.ndarray
+    best_epoch: np.ndarray
+    steps: np.ndarray
+    fault: np.ndarray
+    history: dict[str, np.ndarray]
+    seconds: float
+
+    @classmethod
+    def of(cls, rows: Rows, records: int) -> "Piece":
+        """What counts of rows; ``records`` is the length of the histories."""
+        run = rows.run
+        return cls(
+            places=rows.places,
+            kept=run.kept,
+            epochs=np.asarray(run.epoch),
+            best_epoch=np.asarray(run.kept_epoch),
+            steps=np.asarray(run.train.step),
+            fault=np.asarray(run.train.fault),
+            history={name: filled(array, records) for name, array in rows.history.items()},
+            seconds=float(rows.seconds.sum()),
+        )
+
+
+def records_of(plan: Plan) -> int:
+    """Records in a history of full length."""
+    return -(-plan.spec.epochs // plan.spec.history_every)
+
+
+def run_piece(
+    plan: Plan,
+    compiled: Compiled,
+    places: np.ndarray,
+    saved: Rows | None,
+    progress: Progress | None,
+    keeping: Keeping | None,
+) -> Piece:
+    """Train members side by side to their last epoch, or until none of them is active.
+
+    Args:
+        plan: the population's.
+        compiled: the group's program.
+        places: int ``(members,)``, at most as many as the program has lanes.
+        saved: the states of the first of them, in this order; the others begin at the beginning.
+        progress: told of every chunk.
+        keeping: how progress is kept, if it is.
+
+    Returns:
+        The members.
+
+    Raises:
+        Stopped: somebody has asked to stop, and everything is saved.
+    """
+    return _Run(plan, compiled, places, saved, progress, keeping).to_the_end()
+
+
+class _Chunk(NamedTuple):
+    """A chunk that is under way.
+
+    Attributes:
+        history: what it will have recorded.
+        active: which lanes will train on.
+        first, last: epochs of each member before and after it.
+    """
+
+    history: Any
+    active: Any
+    first: np.ndarray
+    last: np.ndarray
+
+
+class _Run:
+    """See `run_piece`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        compiled: Compiled,
+        places: np.ndarray,
+        saved: Rows | None,
+        progress: Progress | None,
+        keeping: Keeping | None,
+    ) -> None:
+        self.plan, self.compiled, self.places = plan, compiled, places
+        self.progress, self.keeping = progress, keeping
+        self.started = perf_counter()
+        program, real = compiled.program, len(places)
+        self.at = program.order[:real]
+        # Padding repeats the last member and trains it for no epochs.
+        everyone = np.full(program.width, places[-1])
+        everyone[self.at] = places
+        self.lanes = compiled.lanes(everyone)
+        self.run = compiled.begin(self.lanes)
+        self.position = np.zeros(real, np.int64)
+        self.before = np.zeros(real)
+        self.history: dict[str, np.ndarray] = {}
+        if saved is not None:
+            self._resume(saved)
+
+    def to_the_end(self) -> Piece:
+        """Chunk after chunk; each is looked at while the next is under way."""
+        epochs, chunk = self.plan.spec.epochs, self.compiled.program.chunk_epochs
+        waiting: _Chunk | None = None
+        while (self.position < epochs).any():
+            if self.keeping is not None and self._must_save(self.keeping):
+                if waiting is not None and not self._look(waiting):
+                    waiting = None
+                    break
+                waiting = None
+                self._save(self.keeping)
+            upto = np.minimum(self.position + chunk, epochs)
+            self.run, history = self.compiled(self.run, self.lanes, self._span(upto))
+            # Looking at a chunk waits for it, so the next one is under way before the last is
+            # looked at. `active` is a new array: the state itself is given away to the next chunk.
+            under_way = _Chunk(history, _still_active(self.run), self.position, upto)
+            self.position = upto
+            goes_on = waiting is None or self._look(waiting)
+            waiting = under_way
+            if not goes_on:
+                break
+        if waiting is not None:
+            self._look(waiting)
+        return self._finish()
+
+    def _resume(self, saved: Rows) -> None:
+        """Put saved states in the place of initial ones."""
+        count, program = len(saved.places), self.compiled.program
+        state = to_host(self.run, np.arange(program.width))
+
+        def put(fresh: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            fresh[self.at[:count]] = rows
+            return fresh
+
+        keeping = self.keeping
+        assert keeping is not None  # only what is kept is found again
+        state = keeping.owner.layout.typed(jax.tree.map(put, state, saved.run))
+        sharding = NamedSharding(mesh_of(program), PartitionSpec(AXIS))
+        # Not aliased: the program writes into the state that it is given.
+        self.run = jax.device_put(state, sharding, may_alias=False)
+        self.position[:count] = saved.reached
+        self.before[:count] = saved.seconds
+        for name, array in saved.history.items():
+            self._curve(name)[:count] = filled(array, records_of(self.plan))
+
+    def _curve(self, name: str) -> np.ndarray:
+        if name not in self.history:
+            shape = (len(self.places), records_of(self.plan))
+            self.history[name] = np.full(shape, np.nan, np.float32)
+        return self.history[name]
+
+    def _span(self, upto: np.ndarray) -> Span:
+        span = Span(*np.zeros((2, self.compiled.program.width), np.int32))
+        span.first[self.at], span.last[self.at] = self.position, upto
+        return span
+
+    def _look(self, chunk: _Chunk) -> bool:
+        """Take one chunk's history to the host; whether any member still trains."""
+        every = self.plan.spec.history_every
+        # A lane that is at its end already stays out: it has no part in this chunk.
+        begin, end = chunk.first // every, -(-chunk.last // every)
+        lanes = np.flatnonzero(chunk.first < chunk.last)
+        for name, values in chunk.history.items():
+            rows, curve = np.asarray(values)[self.at], self._curve(name)
+            for lane in lanes:
+                curve[lane, begin[lane] : end[lane]] = rows[lane, : end[lane] - begin[lane]]
+        if self.progress is not None:
+            done = int((chunk.last - chunk.first).sum())
+            self.progress.advance(self.compiled.program, done)
+        return bool(np.asarray(chunk.active)[self.at].any())
+
+    def _must_save(self, keeping: Keeping) -> bool:
+        return keeping.stop.number is not None or keeping.saver.due()
+
+    def _save(self, keeping: Keeping) -> None:
+        since, begun = perf_counter(), np.flatnonzero(self.position)
+        live = (keeping.owner, self._rows().take(begun)) if begun.size else None
+        keeping.saver.save(live, since)
+        keeping.stop.raise_if_made(keeping.where)
+
+    def _rows(self) -> Rows:
+        """All members as they are now, on the host."""
+        real = len(self.places)
+        records = -(-int(self.position.max()) // self.plan.spec.history_every)
+        return Rows(
+            places=self.places,
+            reached=self.position.copy(),
+            run=to_host(self.run, self.at),
+            history={name: curve[:, :records].copy() for name, curve in self.history.items()},
+            seconds=self.before + (perf_counter() - self.started) / real,
+        )
+
+    def _finish(self) -> Piece:
+        real, program = len(self.places), self.compiled.program
+        jax.block_until_ready(self.run)
+        if self.progress is not None:
+            missing = self.plan.spec.epochs - self.position
+            self.progress.finish(program, real, int(missing.sum()))
+        if self.keeping is not None:
+            rows = self._rows()
+            self.keeping.saver.add(self.keeping.owner, rows)
+            return Piece.of(rows, records_of(self.plan))
+        run = self.run
+        counts = run.epoch, run.kept_epoch, run.train.step, run.train.fault
+        kept, (epochs, best_epoch, steps, fault) = to_host((run.kept, counts), self.at)
+        seconds = perf_counter() - self.started
+        return Piece(self.places, kept, epochs, best_epoch, steps, fault, self.history, seconds)
+
+
+def _still_active(run: Run) -> Any:
+    return _ACTIVE(run.train.fault, run.stopped)
+
+
+_ACTIVE: Callable[[Any, Any], Any] = jax.jit(lambda fault, stopped: (fault == 0) & ~stopped)

@@ -1,0 +1,196 @@
+"""Several processes at one population, on one machine or many, through JAX's own coordinator.
+
+Members depend on nothing but themselves, so the processes share out the members and exchange no
+numbers: only words, that they are asked for the same thing and that each is done. What they have
+trained meets in the folder that all of them see.
+"""
+
+import functools
+import itertools
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+POLL, BEAT = 0.2, 1.0
+"""Seconds between two looks at the others, and between two signs of life."""
+
+SILENCE = 30.0
+"""Seconds without a sign of life after which a process counts as gone."""
+
+_HEART = "jaxnets/heart"
+
+_TASKS = itertools.count()
+
+
+class LostProcessError(RuntimeError):
+    """Another process of the same job is gone; what this one has done is saved."""
+
+
+def join(coordinator: str | None, processes: int | None, process: int | None) -> bool:
+    """Join the other processes of a job. Call it before anything else uses JAX.
+
+    Args:
+        coordinator: ``host:port`` of the first process; ``None``: found out from the scheduler, if
+            there is one (SLURM and others, see ``jax.distributed.initialize``).
+        processes: how many there are.
+        process: the number of this one, from 0.
+
+    Returns:
+        Whether there is such a job.
+
+    Raises:
+        ValueError: only some of the three are given, or they do not fit each other.
+        RuntimeError: JAX is in use already, or the others do not answer.
+    """
+    given = [coordinator, processes, process]
+    if any(value is not None for value in given):
+        if any(value is None for value in given):
+            raise ValueError(
+                "coordinator, processes, process: expected all three or none of them, got "
+                f"{coordinator!r}, {processes!r} and {process!r}."
+            )
+        if processes is not None and process is not None and not 0 <= process < processes:
+            raise ValueError(
+                f"process: expected 0 to {processes - 1}, one less than processes, got {process}."
+            )
+        if ":" not in str(coordinator):
+            raise ValueError(f"coordinator: expected host:port, got {coordinator!r}.")
+    elif not _scheduled():
+        return False
+    # A process that is gone is for us to notice and to explain, not to die of.
+    jax.config.update("jax_enable_recoverability", True)
+    jax.distributed.initialize(coordinator, processes, process)
+    return True
+
+
+def _scheduled() -> bool:
+    """Whether a scheduler has started several of us."""
+    return int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The processes of a job, as one of them sees them.
+
+    Attributes:
+        index: of this one.
+        count: of all.
+        client: of JAX's coordinator.
+        task: what they are doing together; each task has words of its own.
+    """
+
+    index: int
+    count: int
+    client: Any
+    task: int
+
+    @classmethod
+    def current(cls) -> "Processes | None":
+        """Those of this job, for a new task; ``None`` if this process is alone."""
+        if jax.process_count() == 1:
+            return None
+        from jax._src import distributed  # the coordinator has no public client
+
+        client = distributed.global_state.client
+        _start_heart(client, jax.process_index())
+        return cls(jax.process_index(), jax.process_count(), client, next(_TASKS))
+
+    @property
+    def leads(self) -> bool:
+        """Whether this one writes what is to be written once."""
+        return self.index == 0
+
+    def say(self, name: str, word: str = "done") -> None:
+        """Let the others know."""
+        self.client.key_value_set(self._key(name, self.index), word)
+
+    def hear(self, name: str, index: int) -> str:
+        """Wait for what another process says.
+
+        Raises:
+            LostProcessError: it is gone.
+        """
+        beat, since = "", time.monotonic()
+        while True:
+            word = self._look(self._key(name, index))
+            if word is not None:
+                return word
+            now = self._look(f"{_HEART}/{index}") or ""
+            if now != beat:
+                beat, since = now, time.monotonic()
+            elif time.monotonic() - since > SILENCE:
+                raise LostProcessError(
+                    f"process {index} of {self.count} is gone; what process {self.index} has done "
+                    "is saved. Start all of them again to go on from there."
+                )
+            time.sleep(POLL)
+
+    def meet(self, name: str) -> None:
+        """Wait until all of them have come as far as this.
+
+        Raises:
+            LostProcessError: one of them is gone.
+        """
+        self.say(name)
+        for index in range(self.count):
+            self.hear(name, index)
+
+    def agree(self, name: str, word: str) -> None:
+        """Make sure that all of them are asked for the same.
+
+        Raises:
+            ValueError: they are not.
+            LostProcessError: one of them is gone.
+        """
+        self.say(name, word)
+        for index in range(self.count):
+            if self.hear(name, index) != word:
+                raise ValueError(
+                    "processes: expected all of them to be asked for the same, but process "
+                    f"{index} is asked for something else than process {self.index}."
+                )
+
+    def _key(self, name: str, index: int) -> str:
+        return f"jaxnets/{self.task}/{name}/{index}"
+
+    def _look(self, key: str) -> str | None:
+        try:
+            return str(self.client.key_value_try_get(key))
+        except jax.errors.JaxRuntimeError as error:
+            if "NOT_FOUND" not in str(error):
+                raise
+            return None
+
+
+def leave() -> None:
+    """The end of the job, if there is one: the leader stays until the others have gone, because JAX
+    ends a process whose coordinator goes.
+    """
+    processes = Processes.current()
+    if processes is None:
+        return
+    processes.say("leaving")
+    if processes.leads:
+        for index in range(processes.count):
+            processes.hear("leaving", index)
+        time.sleep(2 * BEAT)
+    jax.distributed.shutdown()
+
+
+@functools.cache
+def _start_heart(client: Any, index: int) -> None:
+    """Let the others hear that this process lives, for as long as it does."""
+
+    def beat() -> None:
+        for number in itertools.count():
+            try:
+                client.key_value_set(f"{_HEART}/{index}", str(number), allow_overwrite=True)
+            except Exception:  # the coordinator has gone: JAX says so itself
+                return
+            time.sleep(BEAT)
+
+    threading.Thread(target=beat, name="heart", daemon=True).start()

@@ -1,0 +1,102 @@
+"""Tables, aims and figures from recorded numbers."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the benchmarks lie beside the package
+
+from benchmarks.cases import CASES
+from benchmarks.cases.throughput import table_cells
+from benchmarks.figures import draw
+from benchmarks.page import markdown, page
+from benchmarks.record import read
+from benchmarks.targets import Target, targets
+
+
+def row(system: str, rate: float, members: int = 1, **more: Any) -> dict[str, Any]:
+    return {
+        "name": system, "system": system, "ceiling": system.startswith("ceiling"), "variant": "",
+        "members": members, "epochs": 1, "rate": rate, "lowest": rate, "highest": rate,
+        "flops_per_second": 2 * rate, "compile_seconds": 0.0, "loss": 1.0, "void": "", **more,
+    }  # fmt: skip
+
+
+RESULT = {
+    "title": "a network",
+    "reference": "flax-loop",
+    "rows": [
+        row("torch", 100.0),
+        row("torch-func", 400.0, 8),
+        row("keras", 90.0, void="2 updates instead of 4"),
+        row("flax-loop", 200.0),
+        row("jaxnets", 150.0),
+        row("jaxnets", 2000.0, 32),
+        row("jaxnets", 1700.0, 10_000),
+        row("ceiling", 2500.0),
+    ],
+}
+
+
+def test_aims_are_met_or_missed_by_the_numbers():
+    found = {it.text: it for it in targets({"small-mlp": RESULT})}
+    wanted = {
+        "32 members, against torch eager": (20.0, "met"),
+        "32 members, against Keras": (None, "not measured"),
+        "32 members, against the Flax loop": (10.0, "met"),
+        "32 members, against torch.func at its best size": (5.0, "met"),
+        "32 members, of the batched-matmul ceiling": (0.8, "met"),
+        "10,000 members against 32": (0.85, "met"),
+        "one member alone, against the best peer": (0.75, "missed by 25 %"),
+    }
+    for text, (value, verdict) in wanted.items():
+        it = found[f"small-mlp: {text}"]
+        assert it.found == pytest.approx(value) and it.verdict == verdict, text
+    assert len(found) == len(wanted)
+
+
+def test_an_upper_bound():
+    assert Target("t", 60.0, 61.0, least=False).verdict == "missed by 2 %"
+    assert Target("t", 4, 5, least=False, unit="programs").verdict == "missed by 1"
+    assert Target("t", 4, 4, least=False, unit="programs").met
+
+
+def test_a_void_row_shows_no_speed():
+    cells = {cells[0]: cells[2:] for cells in table_cells(RESULT)}
+    assert cells["keras"] == ["void", "", "", "", "", "", ""]
+    assert cells["torch"][:4] == ["100", "100", "100", "0.50"]
+
+
+def test_a_figure_of_a_throughput(tmp_path: Path):
+    assert draw("small-mlp", RESULT, tmp_path).stat().st_size > 10_000
+
+
+def test_a_table():
+    assert markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n|---|---:|\n| x | 1 |\n"
+
+
+def test_the_page_is_what_the_results_say(tmp_path: Path):
+    recorded = [name for name in CASES if read(name) is not None]
+    text = page(tmp_path)
+    for name in recorded:
+        assert CASES[name].title in text and f"figures/{name}.png" in text
+    if recorded:
+        assert (Path(__file__).parents[2] / "benchmarks/README.md").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "case: expected one of small-mlp"),
+        (["--rounds", "0"], "--rounds: expected at least 1, got 0"),
+        (["--quick", "--write"], "--write: only whole results are kept"),
+        (["--system", "numpy"], "--system: expected some of jaxnets"),
+    ],
+)
+def test_what_the_command_refuses(arguments: list[str], said: str):
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 2 and said in done.stderr

@@ -1,0 +1,148 @@
+"""Who a member is, in words: the same in every process, another for another member."""
+
+import functools
+import types
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxnets as jn
+from jaxnets.population.identity import describe, digest
+from jaxnets.population.identity import members as identities
+from tests.small import DATA, LOSS, NET, ROOT
+
+SCALE, SHIFT = 2.0, 1.0
+
+
+def helper(x):
+    return SCALE * x
+
+
+def augment(key, x):
+    return helper(x) + SHIFT
+
+
+def shifted(key, x, by):
+    return x + by
+
+
+def rewritten(function, **names):
+    """The same code, other globals: as if its file had been changed."""
+    other = types.FunctionType(
+        function.__code__, function.__globals__ | names, function.__name__,
+        function.__defaults__, function.__closure__,
+    )  # fmt: skip
+    other.__module__, other.__qualname__ = function.__module__, function.__qualname__
+    return other
+
+
+def closed_over(value):
+    def inner(key, x):
+        return x * value
+
+    return inner
+
+
+class Module(nn.Module):
+    width: int = 3
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3)(nn.relu(nn.Dense(self.width)(x)))
+
+
+def of(**options):
+    given = {"loss": LOSS, "epochs": 3, "optimizer": "sgd", "batch_size": 4} | options
+    who = given.pop("members", jn.member(NET))
+    spec = jn.make_spec(ROOT, DATA, who, **given)
+    return [name for p in jn.make_plan(spec).programs for name in identities(spec, p)]
+
+
+DIFFERENT = {
+    "seed": ({"members": jn.member(NET)}, {"members": jn.member(NET, seed=1)}),
+    "one seed": ({"members": jn.member(NET)}, {"members": jn.member(NET, order_seed=1)}),
+    "rate": (
+        {"members": jn.member(NET, learning_rate=0.1)},
+        {"members": jn.member(NET, learning_rate=float(np.nextafter(np.float32(0.1), 1)))},
+    ),
+    "network": ({}, {"members": jn.member(jn.nn.MLP([5], outputs=3))}),
+    "a field": ({"members": jn.member(Module())}, {"members": jn.member(Module(4))}),
+    "another number": ({"members": jn.member(NET)}, {"members": jn.member(NET, l2=0.0)}),
+    "batch": ({}, {"batch_size": 5}),
+    "patience": ({}, {"patience": 2}),
+    "clipping": ({}, {"optimizer": jn.optim.sgd(clip_norm=1.0)}),
+    "a ready optimizer": ({"optimizer": optax.sgd(0.1)}, {"optimizer": optax.sgd(0.2)}),
+    "a schedule": (
+        {"optimizer": jn.optim.sgd(schedule=lambda step: 1.0 / (1.0 + step))},
+        {"optimizer": jn.optim.sgd(schedule=lambda step: 1.0 / (2.0 + step))},
+    ),
+    "augmentation": ({"augment": augment}, {"augment": closed_over(1.0)}),
+    "what is closed over": ({"augment": closed_over(1.0)}, {"augment": closed_over(2.0)}),
+    "a constant it names": ({"augment": augment}, {"augment": rewritten(augment, SHIFT=3.0)}),
+    "a constant further on": (
+        {"augment": augment},
+        {"augment": rewritten(augment, helper=rewritten(helper, SCALE=3.0))},
+    ),
+    "a function it calls": (
+        {"augment": augment},
+        {"augment": rewritten(augment, helper=lambda x: x + 1)},
+    ),
+    "a bound argument": (
+        {"augment": functools.partial(shifted, by=1.0)},
+        {"augment": functools.partial(shifted, by=2.0)},
+    ),
+    "a metric's": (
+        {"metrics": {"mine": jn.metrics.top_k_accuracy(1)}},
+        {"metrics": {"mine": jn.metrics.top_k_accuracy(2)}},
+    ),
+    "a function that is compiled": (
+        {"augment": jax.jit(closed_over(1.0))}, {"augment": jax.jit(closed_over(2.0))}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_another_member(name: str):
+    first, second = DIFFERENT[name]
+    assert of(**first) != of(**second)
+    assert of(**first) == of(**first)
+
+
+def test_the_same_member():
+    assert of() == of(epochs=30), "how far is not who"
+    assert of(optimizer=jn.optim.sgd(0.5)) == of(members=jn.member(NET, learning_rate=0.5))
+    assert of(members=[jn.member(NET, seed=1), jn.member(NET)])[1] == of()[0]
+    assert of(augment=closed_over(1.0)) == of(augment=closed_over(1.0)), "made again"
+    assert of(members=jn.member(Module())) == of(members=jn.member(Module()))
+    assert len(set(of(members=jn.grid(network=NET, learning_rate=[0.1, 0.2], seed=range(4))))) == 8
+
+
+def test_a_class_of_the_users_own_is_its_code():
+    changed = type("Module", (nn.Module,), dict(Module.__dict__) | {"__call__": lambda self, x: x})
+    changed.__qualname__ = Module.__qualname__
+    assert describe(Module()) != describe(changed())
+    assert describe(Module())["width"] == 3
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, 3, 0.1, "text", (1, [2.0]), {"a": {1, 2}}, jnp.arange(3), np.float32(2),
+        jnp.float32, jnp.tanh, jax.nn.relu, jax.nn.initializers.he_normal(), nn.Dense(3),
+        jax.random.key(3), optax.adam(0.1), b"bytes", jn.optim.adam(), print, np.dtype("int8"),
+    ],
+    ids=lambda value: str(type(value)),
+)  # fmt: skip
+def test_words_are_json_and_have_no_addresses(value: object):
+    words = describe(value)
+    assert digest(words) == digest(describe(value)) and " at 0x" not in str(words)
+
+
+def test_what_contains_itself():
+    loop: list[object] = []
+    loop.append(loop)
+    assert describe(loop) == ["itself"]
