@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, str] = {
     "nn": "errors",
     "data": "errors rng",
     "train": "data errors hyper losses metrics network optim penalties rng",
-    "population": "data environment errors files hyper network processes rng train",
+    "population": "data environment errors files hyper network nn processes rng train",
     "study": "data environment errors files nn optim population jaxnets",
     "verify": "data environment errors nn optim population rng jaxnets",
     "cli": "population processes study verify jaxnets",

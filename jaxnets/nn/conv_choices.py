@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen as nn
 
-from jaxnets.network import Network, as_network
 from jaxnets.nn import checks
 from jaxnets.nn.conv_cost import Method, Sizes, candidates, estimate
 from jaxnets.nn.geometry import Geometry
@@ -72,7 +71,7 @@ def note(choice: Choice) -> None:
 
 
 def explain_convolutions(
-    network: Network | nn.Module, input_shape: Sequence[int], batch: int
+    network: Any, input_shape: Sequence[int], batch: int
 ) -> list[Explanation]:
     """How each convolution of a network and its gradients will be computed, and why.
 
@@ -80,7 +79,7 @@ def explain_convolutions(
     through ``jaxnets.nn.convolve`` are not known here.
 
     Args:
-        network: a network, or a Linen module.
+        network: a `jaxnets.Network`, such as ``jaxnets.from_linen(module)``.
         input_shape: the shape of one example.
         batch: the number of examples in a batch.
 
@@ -89,23 +88,23 @@ def explain_convolutions(
         choice is left to XLA; none for a network without convolutions.
 
     Raises:
-        TypeError: not a network, or not integers.
+        TypeError: not integers.
         ValueError: a shape that the network refuses.
 
     Example:
-        >>> from jaxnets.nn import LeNet
-        >>> rows = explain_convolutions(LeNet(method="patches"), (28, 28, 1), 32)
+        >>> import jaxnets as jn
+        >>> network = jn.from_linen(jn.nn.LeNet(method="patches"))
+        >>> rows = explain_convolutions(network, (28, 28, 1), 32)
         >>> rows[0].layer, rows[0].input, rows[0].kernel, rows[0].method
         ('Conv_0', (32, 32, 32, 1), (5, 5, 1, 6), 'patches')
     """
-    known = as_network(network)
     shape = (checks.integer("batch", batch), *checks.integers("input_shape", input_shape))
     x = jax.ShapeDtypeStruct(shape, "float32")
     with _noted() as notes:
         key = jax.eval_shape(lambda: jax.random.key(0))
-        params, state = jax.eval_shape(known.init, key, x)
+        params, state = jax.eval_shape(network.init, key, x)
         notes.clear()
-        jax.eval_shape(lambda *a: known.apply(*a[:3], key=a[3], train=True), params, state, x, key)
+        jax.eval_shape(lambda *a: network.apply(*a[:3], key=a[3], train=True), params, state, x, key)
     return [row for choice in notes for row in _rows(choice)]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from jaxnets.nn.conv_choices import explain_convolutions
 from jaxnets.population.spec import Group, Spec, StepShape, step_cost
 from jaxnets.population.widths import kernel_entries
 from jaxnets.train import steps_per_epoch
@@ -163,10 +164,39 @@ class Plan:
             )
         return table
 
+    def convolutions(self) -> Table | None:
+        """How each convolution is going to be computed, and why, as a table for `rich`; ``None`` if
+        there are none.
+        """
+        networks = {p.group.recipe.network: p.group.recipe.batch_size for p in self.programs}
+        rows = [
+            (network.name, row)
+            for network, batch in networks.items()
+            for row in explain_convolutions(network, self.spec.data.input_shape, batch)
+        ]
+        if not rows:
+            return None
+        table = Table(title="convolutions", title_justify="left")
+        for name in ("layer", "what", "input", "kernel", "method", "because"):
+            table.add_column(name, overflow="fold")
+        before = ""
+        for name, row in rows:
+            if name != before and len(networks) > 1:
+                table.add_section()
+                table.add_row(name)
+            before = name
+            table.add_row(
+                row.layer, row.part, _shape(row.input), _shape(row.kernel), row.method, row.reason
+            )
+        return table
+
     def __str__(self) -> str:
         console = Console(width=100, color_system=None)
+        tables = [self.table(), self.convolutions()]
         with console.capture() as capture:
-            console.print(self.table())
+            for table in tables:
+                if table is not None:
+                    console.print(table)
         return capture.get().rstrip()
 
 
@@ -287,6 +317,10 @@ def _data_bytes(spec: Spec) -> int:
     parts = [part for name, part in spec.data.parts().items() if name != "test"]
     arrays: dict[int, np.ndarray] = {id(a): a for part in parts for a in (part.x, part.y)}
     return sum(array.nbytes for array in arrays.values())
+
+
+def _shape(sizes: Sequence[int]) -> str:
+    return "x".join(map(str, sizes))
 
 
 def _count(number: int, noun: str) -> str:

@@ -15,7 +15,7 @@ def test_the_parts_are_those_of_the_primitive():
 
 
 def test_every_convolution_with_its_layer_and_shapes():
-    rows = explain_convolutions(ResNet(8), (32, 32, 3), 16)
+    rows = explain_convolutions(jn.from_linen(ResNet(8)), (32, 32, 3), 16)
     layers = [row.layer for row in rows]
     each = 3 if jax.default_backend() == "cpu" else 1
     assert layers == [f"Conv_{i}" for i in range(7) for _ in range(each)]
@@ -26,14 +26,14 @@ def test_every_convolution_with_its_layer_and_shapes():
 
 
 def test_what_was_asked_for_is_said():
-    rows = explain_convolutions(LeNet(method="banded"), (28, 28, 1), 32)
+    rows = explain_convolutions(jn.from_linen(LeNet(method="banded")), (28, 28, 1), 32)
     assert all(row.method.startswith("banded") for row in rows)
     assert all(row.reason.startswith("asked for banded") for row in rows)
 
 
 def test_what_is_explained_is_what_is_computed():
     layer = Conv(6, 5, method="banded")
-    rows = {row.part: row.method for row in explain_convolutions(layer, (9, 9, 2), 4)}
+    rows = {row.part: row.method for row in explain_convolutions(jn.from_linen(layer), (9, 9, 2), 4)}
     x = jnp.ones((4, 9, 9, 2))
     variables = layer.init(jax.random.key(0), x)
     jaxpr = jax.make_jaxpr(lambda v, x: layer.apply(v, x))(variables, x)
@@ -44,22 +44,22 @@ def test_what_is_explained_is_what_is_computed():
 
 def test_signals_have_no_height():
     net = jn.nn.ConvNet([4], 2, method="patches")
-    row = explain_convolutions(net, (10,), 3)[0]
+    row = explain_convolutions(jn.from_linen(net), (10,), 3)[0]
     assert row.input == (3, 10, 1) and row.kernel == (3, 1, 4)
 
 
 def test_a_network_without_convolutions():
-    assert explain_convolutions(MLP([4], outputs=2), (3,), 5) == []
+    assert explain_convolutions(jn.from_linen(MLP([4], outputs=2)), (3,), 5) == []
 
 
 def test_nothing_is_noted_when_nobody_asks():
     from jaxnets.nn import conv_choices
 
-    explain_convolutions(Conv(2), (5, 5, 1), 1)
+    explain_convolutions(jn.from_linen(Conv(2)), (5, 5, 1), 1)
     assert conv_choices._notes.get() is None and conv_choices._layer.get() == ""
 
 
 @pytest.mark.parametrize("shape, batch", [((28, 28, 1), 0), ((28, 0, 1), 3)])
 def test_shapes_that_are_none(shape, batch):
     with pytest.raises(ValueError, match="expected an integer of at least 1"):
-        explain_convolutions(LeNet(), shape, batch)
+        explain_convolutions(jn.from_linen(LeNet()), shape, batch)
