@@ -79,7 +79,7 @@ class DepthWidthCommand:
 
         console = Console(quiet=self.quiet, highlight=False)
         from jaxnets.population.stopping import Stopped
-        from jaxnets.processes import LostProcessError, leave
+        from jaxnets.processes import DisagreementError, LostProcessError, leave
         from jaxnets.study.tables import plan_table
 
         def tell(item: Any) -> None:
@@ -98,7 +98,7 @@ class DepthWidthCommand:
             raise UserError(_one_line(error)) from error
         try:
             report = session.run(progress=False if self.quiet else None, tell=tell)
-        except OSError as error:
+        except (OSError, MemoryError, DisagreementError) as error:
             raise UserError(_one_line(error)) from error
         except LostProcessError as error:
             raise Interrupted(_one_line(error), LOST) from None

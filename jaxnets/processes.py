@@ -18,12 +18,17 @@ import jax
 POLL, BEAT = 0.2, 1.0
 """Seconds between two looks at the others, and between two signs of life."""
 
-SILENCE = 30.0
-"""Seconds without a sign of life after which a process counts as gone."""
+SILENCE = "JAXNETS_SILENCE"
+"""The environment variable that says after how many seconds without a sign of life a process counts
+as gone; 30 if it is not set."""
 
 _HEART = "jaxnets/heart"
 
 _TASKS = itertools.count()
+
+
+class DisagreementError(ValueError):
+    """The processes of a job are not asked for the same."""
 
 
 class LostProcessError(RuntimeError):
@@ -46,6 +51,7 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         ValueError: only some of the three are given, or they do not fit each other.
         RuntimeError: JAX is in use already, or the others do not answer.
     """
+    _silence()
     given = [coordinator, processes, process]
     if any(value is not None for value in given):
         if any(value is None for value in given):
@@ -64,7 +70,27 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     # A process that is gone is for us to notice and to explain, not to die of.
     jax.config.update("jax_enable_recoverability", True)
     jax.distributed.initialize(coordinator, processes, process)
+    _start_heart(*_coordinator())
     return True
+
+
+def _coordinator() -> tuple[Any, int]:
+    """JAX's client of the coordinator, which is not public, and the number of this process."""
+    from jax._src import distributed
+
+    return distributed.global_state.client, distributed.global_state.process_id
+
+
+def _silence() -> float:
+    """See `SILENCE`."""
+    given = os.environ.get(SILENCE, "30")
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > BEAT:
+        raise ValueError(f"{SILENCE}: expected more than {BEAT:g} seconds, got {given!r}.")
+    return seconds
 
 
 def _scheduled() -> bool:
@@ -93,11 +119,9 @@ class Processes:
         """Those of this job, for a new task; ``None`` if this process is alone."""
         if jax.process_count() == 1:
             return None
-        from jax._src import distributed  # the coordinator has no public client
-
-        client = distributed.global_state.client
-        _start_heart(client, jax.process_index())
-        return cls(jax.process_index(), jax.process_count(), client, next(_TASKS))
+        client, index = _coordinator()
+        _start_heart(client, index)
+        return cls(index, jax.process_count(), client, next(_TASKS))
 
     @property
     def leads(self) -> bool:
@@ -114,7 +138,7 @@ class Processes:
         Raises:
             LostProcessError: it is gone.
         """
-        beat, since = "", time.monotonic()
+        beat, since, silence = "", time.monotonic(), _silence()
         while True:
             word = self._look(self._key(name, index))
             if word is not None:
@@ -122,7 +146,7 @@ class Processes:
             now = self._look(f"{_HEART}/{index}") or ""
             if now != beat:
                 beat, since = now, time.monotonic()
-            elif time.monotonic() - since > SILENCE:
+            elif time.monotonic() - since > silence:
                 raise LostProcessError(
                     f"process {index} of {self.count} is gone; what process {self.index} has done "
                     "is saved. Start all of them again to go on from there."
@@ -143,13 +167,13 @@ class Processes:
         """Make sure that all of them are asked for the same.
 
         Raises:
-            ValueError: they are not.
+            DisagreementError: they are not.
             LostProcessError: one of them is gone.
         """
         self.say(name, word)
         for index in range(self.count):
             if self.hear(name, index) != word:
-                raise ValueError(
+                raise DisagreementError(
                     "processes: expected all of them to be asked for the same, but process "
                     f"{index} is asked for something else than process {self.index}."
                 )

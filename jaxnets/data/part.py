@@ -1,7 +1,7 @@
 """One part of a data set: rows of inputs beside rows of targets, checked once and then fixed."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
@@ -80,6 +80,9 @@ class Split:
             f"Split({self.name!r}, x={self.x.shape} {self.x.dtype}, "
             f"y={self.y.shape} {self.y.dtype})"
         )
+
+    in_memory: ClassVar[bool] = True
+    """Whether ``x`` and ``y`` are arrays; otherwise rows are read when they are needed."""
 
     @property
     def reconstructs(self) -> bool:

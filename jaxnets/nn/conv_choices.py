@@ -70,9 +70,7 @@ def note(choice: Choice) -> None:
         notes.append(choice._replace(layer=_layer.get()))
 
 
-def explain_convolutions(
-    network: Any, input_shape: Sequence[int], batch: int
-) -> list[Explanation]:
+def explain_convolutions(network: Any, input_shape: Sequence[int], batch: int) -> list[Explanation]:
     """How each convolution of a network and its gradients will be computed, and why.
 
     The network is traced with shapes alone; nothing is computed. Convolutions that do not go
@@ -104,7 +102,9 @@ def explain_convolutions(
         key = jax.eval_shape(lambda: jax.random.key(0))
         params, state = jax.eval_shape(network.init, key, x)
         notes.clear()
-        jax.eval_shape(lambda *a: network.apply(*a[:3], key=a[3], train=True), params, state, x, key)
+        jax.eval_shape(
+            lambda *a: network.apply(*a[:3], key=a[3], train=True), params, state, x, key
+        )
     return [row for choice in notes for row in _rows(choice)]
 
 

@@ -39,8 +39,8 @@ def shared_settings(
         spec.members[0].network, loss=loss, optimizer=optimizer, batch_size=batch_size, **given
     )
     names = (
-        "loss", "batch_size", "metrics", "shuffle", "augment", "keep", "monitor", "mode", "patience",
-        "unroll",
+        "loss", "batch_size", "metrics", "shuffle", "augment", "keep", "monitor", "mode",
+        "patience", "unroll",
     )  # fmt: skip
     return {
         "optimizer": describe(recipe.optimizer.structure),
@@ -132,7 +132,7 @@ def opened(
                 files.write_manifest(out, manifest)
             store = Store(out / STATE, tell)
             _gather(processes, owner)
-            yield Keep(store, stop, save_every, processes), manifest
+            yield Keep(store, stop, save_every, processes, []), manifest
     else:
         processes.hear(OWNER, 0)
         with stop_on_signals() as stop:
@@ -186,7 +186,8 @@ def keeping(
         seconds = round(perf_counter() - started, 3)
         manifest["sessions"] += [
             {"finished": files.now(), "members": len(plan.spec.members),
-             "epochs": plan.spec.epochs, "seconds": seconds}
+             "epochs": plan.spec.epochs, "seconds": seconds,
+             **({"halved": keep.halved} if keep.halved else {})}
         ]  # fmt: skip
         files.write_manifest(out, manifest)
 

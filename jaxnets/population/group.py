@@ -1,12 +1,13 @@
 """One group of members: what is saved of them is read, the others are trained piece after piece."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxnets.population import identity
+from jaxnets.population.blocks import Blocks
 from jaxnets.population.piece import Keeping, Piece, records_of, run_piece
 from jaxnets.population.plan import Plan, Program
 from jaxnets.population.program import Compiled
@@ -16,6 +17,7 @@ from jaxnets.population.rows import Layout, Rows
 from jaxnets.population.saver import SAVE_EVERY, Owner, Saver
 from jaxnets.population.stopping import StopRequest
 from jaxnets.population.store import Found, Store
+from jaxnets.population.stream import StreamLayout, run_streamed_piece
 from jaxnets.processes import Processes
 
 COMPILE_SECONDS = "compile_seconds"
@@ -29,12 +31,14 @@ class Keep(NamedTuple):
         stop: whether somebody has asked to stop.
         save_every: least number of seconds between two saves.
         processes: those that share the folder; ``None``: this one is alone.
+        halved: where it is noted which programs a device had no memory for.
     """
 
     store: Store
     stop: StopRequest
     save_every: float = SAVE_EVERY
     processes: Processes | None = None
+    halved: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Known:
         found: what is saved of each.
         done: places of those that have nothing left to do.
         missing: places of the others, those that are furthest first.
+        older: lanes, by place, of those that were done before the program had to be made smaller.
     """
 
     plan: Plan
@@ -56,6 +61,7 @@ class Known:
     found: tuple[Found | None, ...]
     done: np.ndarray
     missing: np.ndarray
+    older: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def begun(self) -> int:
@@ -65,12 +71,27 @@ class Known:
     @property
     def behind(self) -> int:
         """Epochs that need not be run, of all members together."""
-        epochs = [self.plan.spec.epochs] * len(self.done)
-        return sum(epochs) + sum(self._found(place).reached for place in self._begun())
+        epochs, unit = [self.plan.spec.epochs] * len(self.done), _unit(self.plan, self.program)
+        return sum(epochs) + sum(self._found(place).reached // unit for place in self._begun())
 
     def share(self, index: int, count: int) -> "Known":
         """What one of ``count`` processes is to train, and nothing else."""
         return replace(self, done=self.done[:0], missing=self.missing[index::count])
+
+    def again(self, program: Program, keep: Keep | None) -> "Known":
+        """The same members in a smaller program: what is done is kept."""
+        now, new = (look(self.plan, p, keep) for p in (self.program, program))
+        found, older = list(new.found), dict(self.older)
+        before = {place: self.found[place] for place in self.older}
+        before |= {place: now.found[place] for place in now.done.tolist() if place not in before}
+        for place, one in before.items():
+            found[place] = one
+            if program.lanes != self.program.lanes:
+                older.setdefault(place, self.program.lanes)
+        mine = np.union1d(self.done, self.missing)
+        missing = new.missing[np.isin(new.missing, mine) & ~np.isin(new.missing, list(before))]
+        done = np.setdiff1d(mine, missing)
+        return replace(new, found=tuple(found), done=done, missing=missing, older=older)
 
     def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The members of every dispatch, and those among them, the first, that are saved."""
@@ -115,11 +136,14 @@ def look(plan: Plan, program: Program, keep: Keep | None) -> Known:
     Returns:
         What is known.
     """
-    count, epochs = len(program.group.rows), plan.spec.epochs
+    count, unit = len(program.group.rows), _unit(plan, program)
+    epochs, every = plan.spec.epochs * unit, plan.spec.history_every * unit
     if keep is None:
         return Known(plan, program, (), (None,) * count, np.arange(0), np.arange(count))
     members = identity.members(plan.spec, program)
-    found = tuple(keep.store.find(members, epochs, plan.spec.history_every))
+    found = tuple(keep.store.find(members, epochs, every if unit == 1 else 1))
+    if unit > 1:
+        found = tuple(None if _between(one, epochs, every, unit) else one for one in found)
 
     def furthest(place: int) -> tuple[int, int, int]:
         one = found[place]
@@ -134,9 +158,24 @@ def look(plan: Plan, program: Program, keep: Keep | None) -> Known:
     )
 
 
+def _unit(plan: Plan, program: Program) -> int:
+    """In what a member's position is counted: epochs, or steps where rows come from the disk."""
+    return 1 if plan.spec.data.train.in_memory else program.steps_per_epoch
+
+
+def _between(one: Found | None, epochs: int, every: int, unit: int) -> bool:
+    """Whether a state ended between two records, see `jaxnets.population.store.Store.find`."""
+    return (
+        one is not None
+        and one.reached != epochs
+        and one.active
+        and (one.reached % unit == 0 and one.reached % every != 0)
+    )
+
+
 def run_group(
     known: Known,
-    compiled: Compiled | None,
+    compiled: Compiled | Blocks | None,
     compile_seconds: float,
     progress: Progress | None,
     keep: Keep | None,
@@ -159,14 +198,16 @@ def run_group(
         Stopped: somebody has asked to stop, and everything is saved.
     """
     plan, program = known.plan, known.program
+    run: Callable[..., Piece] = run_piece
+    layout_of: type[Layout] = Layout
+    if not plan.spec.data.train.in_memory:
+        run, layout_of = run_streamed_piece, StreamLayout
     if keep is None:
         assert compiled is not None
-        pieces = [
-            run_piece(plan, compiled, places, None, progress, None) for places, _ in known.pieces()
-        ]
+        pieces = [run(plan, compiled, places, None, progress, None) for places, _ in known.pieces()]
         return GroupResult.from_pieces(program, pieces, compile_seconds=compile_seconds)
 
-    layout = Layout(plan.spec, program)
+    layout = layout_of(plan.spec, program)
     seconds = max(compile_seconds, known.compile_seconds())
     pieces = [
         Piece.of(known.load(keep.store, layout, places), records_of(plan))
@@ -178,5 +219,6 @@ def run_group(
         keeping = Keeping(saver, owner, keep.stop, keep.store.folder.parent)
         for places, saved in known.pieces():
             states = known.load(keep.store, layout, saved) if saved.size else None
-            pieces.append(run_piece(plan, compiled, places, states, progress, keeping))
-    return GroupResult.from_pieces(program, pieces, compile_seconds=seconds)
+            pieces.append(run(plan, compiled, places, states, progress, keeping))
+    result = GroupResult.from_pieces(program, pieces, compile_seconds=seconds)
+    return replace(result, older=known.older)

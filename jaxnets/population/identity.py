@@ -40,7 +40,8 @@ def members(spec: Spec, program: Program) -> tuple[str, ...]:
         One text per member, in the order of ``program.group.rows``.
     """
     blueprint = describe(Blueprint.of(spec, program))
-    del blueprint["periods"]  # how much is recorded between two looks decides nothing
+    # How much is recorded between two looks, and how many take turns, decides nothing.
+    del blueprint["periods"], blueprint["turns"]
     common = digest(blueprint)
     group = program.group
     seeds = [stream.seed_name for stream in rng.Stream]

@@ -15,7 +15,6 @@ from jaxnets.population.progress import Progress
 from jaxnets.population.rows import Rows, filled, to_host
 from jaxnets.population.saver import Owner, Saver
 from jaxnets.population.stopping import StopRequest
-from jaxnets.train import Run
 
 
 class Keeping(NamedTuple):
@@ -103,7 +102,7 @@ def run_piece(
     Raises:
         Stopped: somebody has asked to stop, and everything is saved.
     """
-    return _Run(plan, compiled, places, saved, progress, keeping).to_the_end()
+    return PieceRun(plan, compiled, places, saved, progress, keeping).to_the_end()
 
 
 class _Chunk(NamedTuple):
@@ -121,8 +120,14 @@ class _Chunk(NamedTuple):
     last: np.ndarray
 
 
-class _Run:
-    """See `run_piece`."""
+class PieceRun:
+    """See `run_piece`.
+
+    Attributes:
+        unit: what counts as one epoch in a position.
+    """
+
+    unit = 1
 
     def __init__(
         self,
@@ -142,7 +147,7 @@ class _Run:
         everyone = np.full(program.width, places[-1])
         everyone[self.at] = places
         self.lanes = compiled.lanes(everyone)
-        self.run = compiled.begin(self.lanes)
+        self.run: Any = compiled.begin(self.lanes)
         self.position = np.zeros(real, np.int64)
         self.before = np.zeros(real)
         self.history: dict[str, np.ndarray] = {}
@@ -164,7 +169,7 @@ class _Run:
             self.run, history = self.compiled(self.run, self.lanes, self._span(upto))
             # Looking at a chunk waits for it, so the next one is under way before the last is
             # looked at. `active` is a new array: the state itself is given away to the next chunk.
-            under_way = _Chunk(history, _still_active(self.run), self.position, upto)
+            under_way = _Chunk(history, self._still_active(), self.position, upto)
             self.position = upto
             goes_on = waiting is None or self._look(waiting)
             waiting = under_way
@@ -220,6 +225,9 @@ class _Run:
             self.progress.advance(self.compiled.program, done)
         return bool(np.asarray(chunk.active)[self.at].any())
 
+    def _still_active(self) -> Any:
+        return _ACTIVE(self.run.train.fault, self.run.stopped)
+
     def _must_save(self, keeping: Keeping) -> bool:
         return keeping.stop.number is not None or keeping.saver.due()
 
@@ -232,7 +240,7 @@ class _Run:
     def _rows(self) -> Rows:
         """All members as they are now, on the host."""
         real = len(self.places)
-        records = -(-int(self.position.max()) // self.plan.spec.history_every)
+        records = -(-int(self.position.max()) // (self.unit * self.plan.spec.history_every))
         return Rows(
             places=self.places,
             reached=self.position.copy(),
@@ -245,7 +253,7 @@ class _Run:
         real, program = len(self.places), self.compiled.program
         jax.block_until_ready(self.run)
         if self.progress is not None:
-            missing = self.plan.spec.epochs - self.position
+            missing = self.plan.spec.epochs - self.position // self.unit
             self.progress.finish(program, real, int(missing.sum()))
         if self.keeping is not None:
             rows = self._rows()
@@ -256,10 +264,6 @@ class _Run:
         kept, (epochs, best_epoch, steps, fault) = to_host((run.kept, counts), self.at)
         seconds = perf_counter() - self.started
         return Piece(self.places, kept, epochs, best_epoch, steps, fault, self.history, seconds)
-
-
-def _still_active(run: Run) -> Any:
-    return _ACTIVE(run.train.fault, run.stopped)
 
 
 _ACTIVE: Callable[[Any, Any], Any] = jax.jit(lambda fault, stopped: (fault == 0) & ~stopped)

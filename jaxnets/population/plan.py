@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxnets.nn.conv_choices import explain_convolutions
+from jaxnets.population import memory
 from jaxnets.population.spec import Group, Spec, StepShape, step_cost
 from jaxnets.population.widths import kernel_entries
 from jaxnets.train import steps_per_epoch
@@ -96,6 +97,7 @@ class Plan:
         devices: where it runs.
         data_bytes: the data set on one device.
         result_bytes: the kept weights of all members, on the host.
+        remark: what is to be said about the memory of the host.
     """
 
     spec: Spec
@@ -103,6 +105,7 @@ class Plan:
     devices: tuple[jax.Device, ...]
     data_bytes: int
     result_bytes: int
+    remark: str = ""
 
     @property
     def steps(self) -> int:
@@ -133,7 +136,8 @@ class Plan:
             f"{self.spec.epochs} epochs on {len(devices)} x {devices[0].device_kind}",
             caption=f"{self.steps:,} member-steps, {_si(self.flops)}FLOP; "
             f"per device {_binary(self.device_bytes)}B of data and states; "
-            f"results {_binary(self.result_bytes)}B on the host",
+            f"results {_binary(self.result_bytes)}B on the host"
+            + (f"; {self.remark}" if self.remark else ""),
             title_justify="left",
             caption_justify="left",
         )
@@ -209,7 +213,7 @@ def make_plan(
         spec: what is to be trained.
         lanes: members side by side on each device; ``None``: one on a CPU, where mapping over
             members gains little and slows convolutions down; otherwise as many, up to 256, as
-            keep their states within 2 GiB.
+            keep their states within 2 GiB, or within less if the memory of the device is less.
         devices: where to run; ``None``: every local device.
 
     Returns:
@@ -217,19 +221,24 @@ def make_plan(
 
     Raises:
         TypeError: ``lanes`` is no integer, ``devices`` is no list of devices.
-        ValueError: ``lanes`` is less than 1, ``devices`` is empty, has one twice, or mixes kinds.
+        ValueError: ``lanes`` is less than 1; ``devices`` is empty, has one twice, or mixes kinds;
+            the data do not fit into memory.
+
+    Warns:
+        RuntimeWarning: states and results may not fit into memory, either.
     """
     if lanes is not None:
         lanes = positive_integer("lanes", lanes)
     places = tuple(jax.local_devices()) if devices is None else _places(devices)
     programs = tuple(_program(spec, group, lanes, places) for group in spec.groups)
-    return Plan(
+    plan = Plan(
         spec=spec,
         programs=programs,
         devices=places,
         data_bytes=_data_bytes(spec),
         result_bytes=sum(len(p.group.rows) * 4 * p.parameters for p in programs),
     )
+    return replace(plan, remark=memory.check_host(plan))
 
 
 def _places(devices: object) -> tuple[jax.Device, ...]:
@@ -253,7 +262,8 @@ def _program(
     copies = 2 if recipe.keep == "best" else 1
     state_bytes = _bytes(state.opt_state) + copies * _bytes(kept)
     if lanes is None:
-        lanes = _lanes(devices[0].platform, state_bytes)
+        room = memory.room_for_states(devices[0], _data_bytes(spec))
+        lanes = _lanes(devices[0].platform, state_bytes, room)
     steps = steps_per_epoch(len(spec.data.train), recipe.batch_size)
     chunk_steps = min(CHUNK_STEPS, CHUNK_FLOPS / max(flops, 1.0))
     periods = max(1, round(chunk_steps / (steps * spec.history_every)))
@@ -298,11 +308,11 @@ def _wasted(spec: Spec, group: Group) -> float:
     return 1 - true / (len(group.rows) * kernel_entries(wider, shape))
 
 
-def _lanes(platform: str, state_bytes: int) -> int:
+def _lanes(platform: str, state_bytes: int, room: float = math.inf) -> int:
     if platform == "cpu":
         return 1
-    room = max(1, ACCELERATOR_BYTES // max(state_bytes, 1))
-    return min(ACCELERATOR_LANES, 2 ** int(math.log2(room)))
+    fitting = max(1, min(ACCELERATOR_BYTES, room) // max(state_bytes, 1))
+    return min(ACCELERATOR_LANES, 2 ** int(math.log2(fitting)))
 
 
 def _turns(platform: str, chunk_flops: float) -> int:
@@ -315,7 +325,7 @@ def _bytes(tree: Any) -> int:
 
 def _data_bytes(spec: Spec) -> int:
     parts = [part for name, part in spec.data.parts().items() if name != "test"]
-    arrays: dict[int, np.ndarray] = {id(a): a for part in parts for a in (part.x, part.y)}
+    arrays = {id(a): a for part in parts if part.in_memory for a in (part.x, part.y)}
     return sum(array.nbytes for array in arrays.values())
 
 

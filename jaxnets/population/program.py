@@ -206,57 +206,97 @@ class Executables(NamedTuple):
     chunk: Any
 
 
-@functools.lru_cache(maxsize=64)
-def executables(blueprint: Blueprint) -> Executables:
-    """Compile a blueprint; equal ones are compiled once (the 64 used last are remembered)."""
-    recipe, turns = blueprint.recipe, blueprint.turns
-    width = blueprint.lanes * turns * len(blueprint.devices)
-    mesh = Mesh(np.array(blueprint.devices, dtype=object), (AXIS,))
-    own, shared = PartitionSpec(AXIS), PartitionSpec()
+class Workshop:
+    """Compiles functions of one member for the lanes and the devices of a blueprint.
 
-    def placed(shape: tuple[int, ...], dtype: Any, spec: PartitionSpec = shared) -> Any:
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, spec))
+    Args:
+        blueprint: what the programs depend on.
+    """
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self.blueprint = blueprint
+        self.width = blueprint.lanes * blueprint.turns * len(blueprint.devices)
+        self.axis = LANE if blueprint.lanes > 1 else None
+        self._mesh = Mesh(np.array(blueprint.devices, dtype=object), (AXIS,))
+
+    def shared(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+        """An argument that all lanes share."""
+        return self._placed(shape, dtype, PartitionSpec())
+
+    def own(self, shape: tuple[int, ...], dtype: Any) -> jax.ShapeDtypeStruct:
+        """An argument that every lane has its own of; ``shape`` is that of one lane."""
+        return self._placed((self.width, *shape), dtype, PartitionSpec(AXIS))
+
+    def _placed(self, shape: tuple[int, ...], dtype: Any, spec: PartitionSpec) -> Any:
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(self._mesh, spec))
+
+    def owned(self, tree: Any) -> Any:
+        """What a program gives back, as an argument of the next."""
+        return jax.tree.map(lambda s: self._placed(s.shape, s.dtype, PartitionSpec(AXIS)), tree)
+
+    @property
+    def lanes(self) -> Lanes:
+        """The arguments in which lanes differ."""
+        numbers = {name: self.own((), jnp.float32) for name in self.blueprint.names}
+        return Lanes(self.own((len(rng.Stream),), jnp.uint32), numbers)
+
+    @property
+    def root(self) -> jax.ShapeDtypeStruct:
+        """The root key."""
+        return self.shared((), rng.abstract_key().dtype)
+
+    @property
+    def data(self) -> dict[str, Batch]:
+        """The parts that training sees, by name."""
+        return {
+            name: Batch(self.shared(x, jnp.float32), self.shared(y, jnp.dtype(dtype)))
+            for name, x, y, dtype in self.blueprint.shapes
+        }
 
     def compiled(
+        self,
         function: Callable[..., Any],
         arguments: tuple[Any, ...],
         mapped: int,
         donate: tuple[int, ...] = (),
         options: dict[str, Any] | None = None,
     ) -> Any:
+        """Compile a function whose first ``mapped`` arguments every lane has its own of."""
+        own, shared = PartitionSpec(AXIS), PartitionSpec()
         # check_vma looks for collectives that would be needed; members never exchange anything.
         sharded = jax.shard_map(
-            over_lanes(function, blueprint.lanes, mapped, turns),
-            mesh=mesh,
+            over_lanes(function, self.blueprint.lanes, mapped, self.blueprint.turns),
+            mesh=self._mesh,
             in_specs=(own,) * mapped + (shared,) * (len(arguments) - mapped),
             out_specs=own,
             check_vma=False,
         )
         jitted = jax.jit(sharded, donate_argnums=donate, compiler_options=options)
-        return jitted.lower(*arguments).compile()
+        with jax.default_matmul_precision(self.blueprint.precision):
+            return jitted.lower(*arguments).compile()
 
-    batches = {
-        name: Batch(placed(x, jnp.float32), placed(y, jnp.dtype(dtype)))
-        for name, x, y, dtype in blueprint.shapes
-    }
-    data = Data(batches["train"], batches.get("valid"))
-    numbers = {name: placed((width,), jnp.float32, own) for name in blueprint.names}
-    lanes = Lanes(placed((width, len(rng.Stream)), jnp.uint32, own), numbers)
-    root = placed((), rng.abstract_key().dtype)
-    x = placed((1, *data.train.x.shape[1:]), jnp.float32)
-    span = Span(placed((width,), jnp.int32, own), placed((width,), jnp.int32, own))
-    # The beginning runs once per member and is full of random draws, which take LLVM longer than
-    # the training itself: on a CPU it is compiled without optimisation.
-    on_cpu = blueprint.devices[0].platform == "cpu"
-    quick = {"xla_backend_optimization_level": 0} if on_cpu else None
-    axis = LANE if blueprint.lanes > 1 else None
-    chunk = chunk_function(recipe, blueprint.history_every, blueprint.periods, axis)
-    with jax.default_matmul_precision(blueprint.precision):
-        init = compiled(init_function(recipe), (lanes, root, x), mapped=1, options=quick)
-        run = jax.tree.map(lambda s: placed(s.shape, s.dtype, own), init.out_info)
-        return Executables(
-            init, compiled(chunk, (run, lanes, span, root, data), mapped=3, donate=(0,))
-        )
+    def beginning(self, function: Callable[..., Any]) -> Any:
+        """Compile the beginning of a run, ``(lane, root, x) -> run``.
+
+        It runs once per member and is full of random draws, which take LLVM longer than the
+        training itself: on a CPU it is compiled without optimisation.
+        """
+        on_cpu = self.blueprint.devices[0].platform == "cpu"
+        quick = {"xla_backend_optimization_level": 0} if on_cpu else None
+        x = self.shared((1, *self.data["train"].x.shape[1:]), jnp.float32)
+        return self.compiled(function, (self.lanes, self.root, x), mapped=1, options=quick)
+
+
+@functools.lru_cache(maxsize=64)
+def executables(blueprint: Blueprint) -> Executables:
+    """Compile a blueprint; equal ones are compiled once (the 64 used last are remembered)."""
+    shop, recipe = Workshop(blueprint), blueprint.recipe
+    init = shop.beginning(init_function(recipe))
+    run, span = shop.owned(init.out_info), Span(*[shop.own((), jnp.int32)] * 2)
+    data = Data(shop.data["train"], shop.data.get("valid"))
+    chunk = chunk_function(recipe, blueprint.history_every, blueprint.periods, shop.axis)
+    arguments = (run, shop.lanes, span, shop.root, data)
+    return Executables(init, shop.compiled(chunk, arguments, mapped=3, donate=(0,)))
 
 
 class Compiled:
@@ -302,7 +342,8 @@ def mesh_of(program: Program) -> Mesh:
 
 
 def place(data: Dataset, program: Program) -> Data:
-    """Training and validation part on every device of the program; the test part stays behind.
+    """Training and validation part on every device of the program; the test part stays behind, and
+    so does a training part that is not in memory.
 
     Targets that are the inputs themselves (an autoencoder's) are placed once.
     """
@@ -312,4 +353,5 @@ def place(data: Dataset, program: Program) -> Data:
         x = jax.device_put(part.x, sharding)
         return Batch(x, x if part.reconstructs else jax.device_put(part.y, sharding))
 
-    return Data(put(data.train), None if data.valid is None else put(data.valid))
+    train = put(data.train) if data.train.in_memory else Batch(None, None)
+    return Data(train, None if data.valid is None else put(data.valid))

@@ -67,6 +67,15 @@ class Progress:
         self._epochs += epochs
         self._bar.update(self._task, total=self._total, epoch=self._epochs, done=self._done)
 
+    def here(self) -> tuple[int, int, float]:
+        """Where it stands, for `back`."""
+        return self._done, self._epochs, self._bar.tasks[self._task].completed
+
+    def back(self, to: tuple[int, int, float]) -> None:
+        """What has been done since is done again."""
+        self._done, self._epochs, steps = to
+        self._bar.update(self._task, completed=steps, epoch=self._epochs, done=self._done)
+
     def advance(self, program: Program, epochs: int) -> None:
         """So many epochs have been run, the members' added up."""
         self._epochs += epochs

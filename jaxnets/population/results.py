@@ -36,6 +36,8 @@ class GroupResult:
         history: float32 ``(members, records)`` by name; NaN where a member no longer trained.
         compile_seconds, run_seconds: wall time of compiling and of running the program, also in
             former sittings.
+        older: lanes, by place, of members that were saved before a device had no memory for so
+            many, and the program was made smaller.
     """
 
     program: Program
@@ -47,6 +49,7 @@ class GroupResult:
     history: Mapping[str, np.ndarray]
     compile_seconds: float
     run_seconds: float
+    older: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def from_pieces(
@@ -216,7 +219,8 @@ class Runs:
         source = group.program.group
         spec = self.plan.spec
         alone = replace(spec, members=(self.members[row],), groups=(make_group(source, [place]),))
-        plan = make_plan(alone, lanes=group.program.lanes, devices=self.plan.devices)
+        lanes = group.older.get(place, group.program.lanes)
+        plan = make_plan(alone, lanes=lanes, devices=self.plan.devices)
         return Runs(plan, tuple(execute(plan)))
 
     def _find(self, member: int) -> tuple[GroupResult, int]:

@@ -1,14 +1,19 @@
 """Train what a plan says: compile ahead in threads, run piece after piece, report as it goes."""
 
+import gc
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import jax
 
+from jaxnets.population import memory
+from jaxnets.population.blocks import Blocks
 from jaxnets.population.folder import keeping, shared_settings
 from jaxnets.population.group import Keep, Known, look, run_group
 from jaxnets.population.plan import Plan, Program, make_plan
@@ -44,7 +49,8 @@ def fit(
     Args:
         key: the root key, ``jax.random.key(...)``.
         data: a `jaxnets.data.Dataset`. If it has a validation part, each member keeps the weights
-            that were best on it.
+            that were best on it. Training rows may stay on the disk (`jaxnets.data.from_memmap`,
+            `jaxnets.data.from_source`); then a run is saved and continued within an epoch, too.
         members: a list of members (`jaxnets.grid`, `jaxnets.member`), or one network.
         loss: a name of `jaxnets.losses.LOSSES` or ``(outputs, batch, **numbers) -> (batch,)``.
         epochs: passes over the training part.
@@ -94,7 +100,7 @@ def fit(
     plan = make_plan(spec, lanes=lanes, devices=devices)
     if out is None:
         with make_progress(plan, progress) as bar:
-            return Runs(plan, tuple(execute(plan, bar)))
+            return runs_of(plan, execute(plan, bar))
     settings = shared_settings(
         spec, loss=loss, optimizer=optimizer, batch_size=batch_size, lanes=lanes, **options
     )
@@ -102,7 +108,15 @@ def fit(
         keeping(Path(out), plan, settings, save_every=save_every) as keep,
         make_progress(plan, progress) as bar,
     ):
-        return Runs(plan, tuple(execute(plan, bar, keep)))
+        return runs_of(plan, execute(plan, bar, keep))
+
+
+def runs_of(plan: Plan, results: Iterable[GroupResult]) -> Runs:
+    """The trained members, with the plan as it was carried out: a program that a device had no
+    memory for was made smaller.
+    """
+    groups = tuple(results)
+    return Runs(replace(plan, programs=tuple(group.program for group in groups)), groups)
 
 
 def execute(
@@ -115,7 +129,8 @@ def execute(
     """Train group after group, in the order of the plan, and yield each when it is done.
 
     All programs are compiled at once in threads; the first group begins as soon as its own is
-    ready. A group of which everything is saved is read, and not compiled.
+    ready. A group of which everything is saved is read, and not compiled. Where a device has no
+    memory for a program, the program is halved and its group begun again (what is saved is kept).
 
     Args:
         plan: what to run.
@@ -129,6 +144,10 @@ def execute(
 
     Raises:
         Stopped: somebody has asked to stop, and everything is saved.
+        MemoryError: a device has no memory for a single member.
+
+    Warns:
+        RuntimeWarning: a program was halved (with ``keep``, its store tells).
     """
     if keep is not None and keep.processes is not None:
         keep = _train_share(plan, progress, keep, compile_first)
@@ -167,7 +186,7 @@ def _execute(
     complete = save = False
     try:
         placed: dict[tuple[jax.Device, ...], Data] = {}
-        compiling: list[Future[tuple[Compiled, float]] | None] = []
+        compiling: list[Future[tuple[Compiled | Blocks, float]] | None] = []
         for known in groups:
             if not known.missing.size:
                 compiling.append(None)
@@ -178,10 +197,22 @@ def _execute(
             compiling.append(pool.submit(_compile, plan, known.program, placed[devices]))
         if compile_first:
             for future in compiling:
-                _result(future, keep)
+                _wait(future, keep)
         for known, future in zip(groups, compiling, strict=True):
-            compiled, seconds = _result(future, keep)
-            yield run_group(known, compiled, seconds, progress, keep, saver)
+            here = None if progress is None else progress.here()
+            while True:
+                result = _attempt(known, future, progress, keep, saver)
+                if isinstance(result, GroupResult):
+                    break
+                if saver is not None:
+                    saver.flush()
+                if progress is not None and here is not None:
+                    progress.back(here)
+                known = _smaller(known, result, keep)
+                data, future = placed[known.program.devices], None
+                if known.missing.size:
+                    future = pool.submit(_compile, plan, known.program, data)
+            yield result
         complete = save = True
     except (Exception, GeneratorExit, Stopped):
         save = True  # what is done is saved, whatever has gone wrong with the rest
@@ -193,19 +224,60 @@ def _execute(
         pool.shutdown(wait=complete, cancel_futures=True)
 
 
-def _compile(plan: Plan, program: Program, data: Data) -> tuple[Compiled, float]:
+def _attempt(
+    known: Known,
+    future: Future[tuple[Compiled | Blocks, float]] | None,
+    progress: Progress | None,
+    keep: Keep | None,
+    saver: Saver | None,
+) -> GroupResult | str:
+    """Train a group, or say what the device said that had no memory for it. The error itself ends
+    here, and with it what it holds on the device.
+    """
+    try:
+        _wait(future, keep)
+        compiled, seconds = (None, 0.0) if future is None else future.result()
+        return run_group(known, compiled, seconds, progress, keep, saver)
+    except (RuntimeError, MemoryError) as error:
+        reason = memory.refusal(error)
+        if reason is None:
+            raise
+        if memory.halved(known.program) is None:
+            raise memory.advice(known.program, reason) from error
+        return reason
+
+
+def _smaller(known: Known, reason: str, keep: Keep | None) -> Known:
+    """The same members in a program of half the size; everybody is told."""
+    gc.collect()  # an error's frames hold on to what is on the device
+    before, program = known.program, memory.halved(known.program)
+    assert program is not None
+    text = memory.said(before, program, reason)
+    if keep is None:
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+    else:
+        keep.store.tell(text)
+        if keep.halved is not None:
+            keep.halved.append({
+                "network": before.group.recipe.network.name,
+                "lanes": [before.lanes, program.lanes],
+                "turns": [before.turns, program.turns],
+            })  # fmt: skip
+    return known.again(program, keep)
+
+
+def _compile(plan: Plan, program: Program, data: Data) -> tuple[Compiled | Blocks, float]:
     start = perf_counter()
-    compiled = Compiled(plan.spec, program, data)
+    kind = Compiled if plan.spec.data.train.in_memory else Blocks
+    compiled = kind(plan.spec, program, data)
     return compiled, perf_counter() - start
 
 
-def _result(
-    future: Future[tuple[Compiled, float]] | None, keep: Keep | None
-) -> tuple[Compiled | None, float]:
-    """The compiled program; a request to stop is heard while it is not ready."""
+def _wait(future: Future[tuple[Compiled | Blocks, float]] | None, keep: Keep | None) -> None:
+    """Until it is compiled; a request to stop is heard meanwhile."""
     if future is None:
-        return None, 0.0
+        return
     while keep is not None and not future.done():
         keep.stop.raise_if_made(keep.store.folder.parent)
         wait([future], timeout=0.2)
-    return future.result()
+    wait([future])

@@ -79,13 +79,19 @@ class Saver:
         job = self._thread.submit(self._write, done, live)
         self._writing = job, done, perf_counter() if since is None else since
 
-    def close(self, save: bool = True) -> None:
+    def flush(self) -> None:
         """Wait for what is being written, and save what is done and not yet saved."""
+        self._settle()
+        if self._done:
+            self.save()
+            self._settle()
+
+    def close(self, save: bool = True) -> None:
+        """Wait for what is being written, save what is done, and end."""
         try:
             self._settle()
-            if save and self._done:
-                self.save()
-                self._settle()
+            if save:
+                self.flush()
         finally:
             self._thread.shutdown()
 

@@ -15,8 +15,7 @@ from jaxnets.population.folder import check_owner, opened, state_bytes
 from jaxnets.population.group import Keep, Known, look
 from jaxnets.population.plan import Plan, Program
 from jaxnets.population.progress import make_progress
-from jaxnets.population.results import Runs
-from jaxnets.population.run import execute
+from jaxnets.population.run import execute, runs_of
 from jaxnets.population.saver import SAVE_EVERY
 from jaxnets.study import figures
 from jaxnets.study.report import PAIRED, SUMMARY, Report
@@ -89,7 +88,7 @@ class Session:
         missing = sum(len(group.missing) for group in known)
         manifest |= {
             "question": study.question.to_json(),
-            "programs": _programs(study),
+            "programs": _programs(study, study.plan),
             "finished": None,
         }
         if leads:
@@ -102,7 +101,8 @@ class Session:
         if processes is not None and not leads:
             processes.hear(WRITTEN, 0)
             return Report.read(study.question, study.measure, self.place)
-        runs = Runs(study.plan, groups)
+        runs = runs_of(study.plan, groups)
+        manifest["programs"] = _programs(study, runs.plan)
         outcome = summarize(runs, study.question, study.measure, study.shapes)
         keep.stop.raise_if_made(self.place)
         report = Report(
@@ -116,6 +116,7 @@ class Session:
                 "finished": manifest["finished"],
                 "members": missing,
                 "seconds": round(time.perf_counter() - started, 3),
+                **({"halved": keep.halved} if keep.halved else {}),
             }
         ]
         write_manifest(self.place, manifest)
@@ -189,7 +190,7 @@ def _bytes(plan: Plan) -> int:
     return state_bytes(plan) + 8 * len(plan.spec.members) * records * names
 
 
-def _programs(study: "Study") -> list[dict[str, Any]]:
+def _programs(study: "Study", plan: Plan) -> list[dict[str, Any]]:
     return [
         {
             "depth": depth,
@@ -201,14 +202,14 @@ def _programs(study: "Study") -> list[dict[str, Any]]:
             "devices": len(program.devices),
             "chunk_epochs": program.chunk_epochs,
         }
-        for (depth, width), program in zip(study.shapes, study.plan.programs, strict=True)
+        for (depth, width), program in zip(study.shapes, plan.programs, strict=True)
     ]
 
 
 def _new_manifest(study: "Study") -> dict[str, Any]:
     return {
         "question": study.question.to_json(),
-        "programs": _programs(study),
+        "programs": _programs(study, study.plan),
         "precision": study.plan.spec.precision,
         "surroundings": environment.surroundings(),
         "files": ["state/", *RESULTS],

@@ -46,14 +46,47 @@ def check_data(recipe: Recipe, parts: Mapping[str, Any], prefix: str = "") -> No
         raise ValueError(
             f"{prefix}valid: monitor={recipe.monitor!r} needs a validation part, got None."
         )
-    x = jax.ShapeDtypeStruct((recipe.batch_size, *train.x.shape[1:]), train.x.dtype)
-    outputs = _outputs(recipe, x)
-    if isinstance(outputs, jax.ShapeDtypeStruct):
+    outputs = output_shape(recipe, train.x)
+    if outputs is not None:
         for name, part in parts.items():
-            if not isinstance(part.y, jax.core.Tracer):
-                losses.check_targets(
-                    recipe.loss, np.asarray(part.y), outputs.shape, f"{prefix}{name}.y: "
-                )
+            # Rows that are not in memory are checked when they are read; now only the first.
+            y = part.y if getattr(part, "in_memory", True) else part.read_rows([0]).y
+            if not isinstance(y, jax.core.Tracer):
+                check_targets(recipe, np.asarray(y), outputs, f"{prefix}{name}.y: ")
+
+
+def check_targets(recipe: Recipe, y: np.ndarray, outputs: tuple[int, ...], where: str) -> None:
+    """Whether the loss takes these targets beside outputs of this shape.
+
+    Raises:
+        ValueError: it does not; the message begins with ``where``.
+    """
+    losses.check_targets(recipe.loss, y, outputs, where)
+
+
+def output_shape(recipe: Recipe, x: Any) -> tuple[int, ...] | None:
+    """The shape of what the network makes of a batch.
+
+    Args:
+        recipe: the static half of a run.
+        x: inputs, of which only the shape and the dtype are used.
+
+    Returns:
+        The shape; ``None`` if the network returns more than one array.
+
+    Raises:
+        ValueError: the network cannot take the inputs.
+        TypeError: it does not return what a `jaxnets.Network` returns.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> recipe = jn.train.make_recipe(jn.nn.MLP([8], outputs=3), loss="softmax_cross_entropy")
+        >>> output_shape(recipe, jnp.ones((9, 5)))
+        (32, 3)
+    """
+    x = jax.ShapeDtypeStruct((recipe.batch_size, *x.shape[1:]), x.dtype)
+    outputs = _outputs(recipe, x)
+    return outputs.shape if isinstance(outputs, jax.ShapeDtypeStruct) else None
 
 
 def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: tuple[str, ...]) -> None:

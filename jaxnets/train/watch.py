@@ -1,5 +1,6 @@
 """An epoch whose guard against divergence costs nothing as long as nothing diverges."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -78,14 +79,47 @@ def watched_epoch(
         (1, 3)
     """
     sizes = step_sizes(data.x.shape[0], recipe.batch_size)
-    length = jnp.int32(sizes.size)
 
     def walk(steps: jax.Array, search: jax.Array) -> tuple[TrainState, Record]:
         def take(state: TrainState, batch: Batch) -> tuple[TrainState, Record]:
-            new, record, fault = attempted_step(recipe, state, batch, keys, hyper, search)
-            return new, record | {_FAULT: fault}
+            return watched_step(recipe, state, batch, keys, hyper, search)
 
         return epoch(recipe, run.train, keys, hyper, data, run.epoch, steps, take)
+
+    length = jnp.int32(sizes.size)
+    state, records = watched(walk, run.train, going & run.active, length, axis)
+    after, means = selection.completed(run, state, records, sizes)
+    missing = {name: jnp.full_like(value, jnp.nan) for name, value in means.items()}
+    return jax.tree.map(lambda a, b: jnp.where(going, a, b), (after, means), (run, missing))
+
+
+def watched_step(
+    recipe: Recipe, state: TrainState, batch: Batch, keys: Keys, hyper: Hyper, search: jax.Array
+) -> tuple[TrainState, Record]:
+    """One step of a walk for `watched`: what was wrong with it is part of its record."""
+    new, record, fault = attempted_step(recipe, state, batch, keys, hyper, search)
+    return new, record | {_FAULT: fault}
+
+
+def watched(
+    walk: Callable[[jax.Array, jax.Array], tuple[TrainState, Record]],
+    before: TrainState,
+    going: jax.Array,
+    length: jax.Array,
+    axis: str | None = None,
+) -> tuple[TrainState, Record]:
+    """Walk over some steps, again and again where they end badly; see `watched_epoch`.
+
+    Args:
+        walk: ``(steps, search) -> (state, records)`` from ``before``, made of `watched_step`.
+        before: the state before.
+        going: whether this run takes part, a bool scalar.
+        length: of a whole walk, int32; the same for all lanes.
+        axis: the name of the axis that lanes are mapped over, if they are.
+
+    Returns:
+        The state after the last good step, with its fault; the records of the steps.
+    """
 
     def again(carry: tuple[_Walks, Any]) -> tuple[_Walks, Any]:
         now, kept = carry
@@ -108,16 +142,14 @@ def watched_epoch(
         kept = jax.tree.map(lambda a, b: jnp.where(taken, a, b), (state, records), kept)
         return following, kept
 
-    begin = _Walks(jnp.int32(0), ~(going & run.active), length, run.train.fault)
+    begin = _Walks(jnp.int32(0), ~going, length, before.fault)
     records = jax.eval_shape(walk, length, jnp.bool_(False))[1]
     blank = {name: jnp.zeros(shape.shape, shape.dtype) for name, shape in records.items()}
     end, (state, records) = jax.lax.while_loop(
-        lambda carry: ~_all(carry[0].settled, axis), again, (begin, (run.train, blank))
+        lambda carry: ~_all(carry[0].settled, axis), again, (begin, (before, blank))
     )
     del records[_FAULT]
-    after, means = selection.completed(run, state._replace(fault=end.fault), records, sizes)
-    missing = {name: jnp.full_like(value, jnp.nan) for name, value in means.items()}
-    return jax.tree.map(lambda a, b: jnp.where(going, a, b), (after, means), (run, missing))
+    return state._replace(fault=end.fault), records
 
 
 _FAULT = "fault "  # no metric has such a name

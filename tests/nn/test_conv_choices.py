@@ -33,7 +33,9 @@ def test_what_was_asked_for_is_said():
 
 def test_what_is_explained_is_what_is_computed():
     layer = Conv(6, 5, method="banded")
-    rows = {row.part: row.method for row in explain_convolutions(jn.from_linen(layer), (9, 9, 2), 4)}
+    rows = {
+        row.part: row.method for row in explain_convolutions(jn.from_linen(layer), (9, 9, 2), 4)
+    }
     x = jnp.ones((4, 9, 9, 2))
     variables = layer.init(jax.random.key(0), x)
     jaxpr = jax.make_jaxpr(lambda v, x: layer.apply(v, x))(variables, x)

@@ -1,0 +1,287 @@
+"""The compiled functions of one group whose training rows stay on the disk: a block of steps, and
+what there is to do after an epoch.
+
+They make of the rows of a block what `jaxnets.population.program` makes of the same rows in memory.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxnets import rng
+from jaxnets.data import Batch
+from jaxnets.network import Collections, Params
+from jaxnets.population.plan import CHUNK_FLOPS, CHUNK_STEPS, Program
+from jaxnets.population.program import (
+    AXIS,
+    Blueprint,
+    Data,
+    Lanes,
+    Workshop,
+    init_function,
+    mesh_of,
+)
+from jaxnets.population.spec import Spec
+from jaxnets.train import Run, TrainState, selection
+from jaxnets.train.epoch import Record, step_sizes, steps_per_epoch, walk
+from jaxnets.train.recipe import Recipe
+from jaxnets.train.watch import watched, watched_step
+
+BLOCK_BYTES = 2**24
+"""At most about so many bytes of rows of one member in one block, one step at least."""
+
+
+class Walking(NamedTuple):
+    """A run somewhere in an epoch: what must be saved to go on from there.
+
+    Attributes:
+        run: as after the last epoch, but for its training state.
+        records: of the steps of this epoch so far, ``(steps,)`` by name.
+    """
+
+    run: Run
+    records: dict[str, Any]
+
+    @property
+    def train(self) -> TrainState:
+        """The state of the optimizer."""
+        return self.run.train
+
+    @property
+    def epoch(self) -> Any:
+        """Epochs completed."""
+        return self.run.epoch
+
+    @property
+    def stopped(self) -> Any:
+        """Patience has run out."""
+        return self.run.stopped
+
+    @property
+    def kept(self) -> tuple[Params, Collections]:
+        """The weights that count."""
+        return self.run.kept
+
+    @property
+    def kept_epoch(self) -> Any:
+        """See `jaxnets.train.Run`."""
+        return self.run.kept_epoch
+
+
+class Lengths(NamedTuple):
+    """How an epoch is cut into blocks.
+
+    Attributes:
+        examples: training rows.
+        size: of a batch.
+        whole: steps with a whole batch.
+        rest: rows of one more step, or 0.
+        block: the most steps of one block.
+    """
+
+    examples: int
+    size: int
+    whole: int
+    rest: int
+    block: int
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return steps_per_epoch(self.examples, self.size)
+
+    @classmethod
+    def of(cls, spec: Spec, program: Program) -> "Lengths":
+        """Of one program: constants decide, and nothing that depends on the other members."""
+        part, recipe = spec.data.train, program.group.recipe
+        n, size = len(part), min(recipe.batch_size, len(part))
+        whole, rest = divmod(n, size)
+        bytes_per_step = max(1, size * row_bytes(part))
+        most = min(
+            CHUNK_STEPS, CHUNK_FLOPS / max(program.step_flops, 1.0), BLOCK_BYTES / bytes_per_step
+        )
+        return cls(n, size, whole, rest, max(1, min(whole, int(most))))
+
+
+def row_bytes(part: Any) -> int:
+    """Bytes of one row on a device."""
+    arrays = (part.x,) if part.reconstructs else (part.x, part.y)
+    return sum(array.nbytes for array in arrays) // len(part)
+
+
+def begin_function(recipe: Recipe, steps: int) -> Callable[..., Walking]:
+    """``(lane, root, x) -> walking`` before the first epoch."""
+    init = init_function(recipe)
+
+    def begin(lane: Lanes, root: jax.Array, x: jax.Array) -> Walking:
+        records = {name: jnp.zeros((steps,), jnp.float32) for name in recipe.record_names}
+        return Walking(init(lane, root, x), records)
+
+    return begin
+
+
+def block_function(recipe: Recipe, axis: str | None) -> Callable[..., Walking]:
+    """``(walking, lane, going, start, batch, rows, count, root) -> walking``: ``count`` steps from
+    step ``start`` of the epoch on, of the rows ``batch``, whose places in it are ``rows``.
+    """
+
+    def block(
+        walking: Walking, lane: Lanes, going: jax.Array, start: jax.Array, batch: Batch,
+        rows: jax.Array, count: jax.Array, root: jax.Array,
+    ) -> Walking:  # fmt: skip
+        keys = rng.stream_keys(root, lane.streams)
+        run, length = walking.run, rows.shape[0]
+
+        def walked(steps: jax.Array, search: jax.Array) -> tuple[TrainState, Record]:
+            def body(state: TrainState, at: jax.Array) -> tuple[TrainState, Record]:
+                own = jax.tree.map(lambda a: a.at[at].get(mode="promise_in_bounds"), batch)
+                return watched_step(recipe, state, own, keys, lane.numbers, search)
+
+            return walk(body, run.train, rows, steps, length, min(recipe.unroll, length))
+
+        state, found = watched(walked, run.train, going & run.active, count, axis)
+        index = jnp.arange(length, dtype=jnp.int32)
+        records = {
+            name: values.at[jnp.where(going & (index < count), start + index, values.size)].set(
+                found[name], mode="drop"
+            )
+            for name, values in walking.records.items()
+        }
+        return Walking(run._replace(train=state), records)
+
+    return block
+
+
+def finish_function(recipe: Recipe, lengths: Lengths) -> Callable[..., tuple[Walking, Any]]:
+    """``(walking, lane, ended, due, looks, valid) -> (walking, record)``: what there is to do
+    where an epoch has ended, and where a record is due. ``looks`` is 1 if it is anywhere, else 0.
+    """
+
+    def finish(
+        walking: Walking, lane: Lanes, ended: jax.Array, due: jax.Array, looks: jax.Array,
+        valid: Batch | None,
+    ) -> tuple[Walking, dict[str, jax.Array]]:  # fmt: skip
+        before, sizes = walking.run, step_sizes(lengths.examples, lengths.size)
+        parts = ("train",) if valid is None else ("train", "valid")
+        blank = {f"{p}_{n}": jnp.float32(jnp.nan) for p in parts for n in recipe.record_names}
+        after, means = selection.completed(before, before.train, walking.records, sizes)
+        after = jax.tree.map(lambda a, b: jnp.where(ended, a, b), after, before)
+        reached = due & (after.epoch > before.epoch)
+
+        def look(_: Any, carry: tuple[Run, Any]) -> tuple[Run, Any]:
+            run = carry[0]
+            record = selection.measure(recipe, run.train, lane.numbers, means, valid)
+            decided = selection.decide(recipe, run, record)
+            run = jax.tree.map(lambda a, b: jnp.where(due, a, b), decided, run)
+            return run, {name: jnp.where(reached, record[name], jnp.nan) for name in record}
+
+        # A loop, as in memory: nothing is measured where no record is due.
+        after, record = jax.lax.fori_loop(0, looks, look, (after, blank))
+        return Walking(after, walking.records), record
+
+    return finish
+
+
+class _Executables(NamedTuple):
+    begin: Any
+    block: Any
+    rest: Any
+    finish: Any
+
+
+@functools.lru_cache(maxsize=64)
+def stream_executables(blueprint: Blueprint, lengths: Lengths) -> _Executables:
+    """Compile the functions of a blueprint; equal ones are compiled once."""
+    shop, recipe = Workshop(blueprint), blueprint.recipe
+    begin = shop.beginning(begin_function(recipe, lengths.steps))
+    walking, data = shop.owned(begin.out_info), shop.data
+    flag, number = shop.own((), jnp.bool_), shop.own((), jnp.int32)
+    one = shop.shared((), jnp.int32)
+
+    def block(steps: int, size: int) -> Any:
+        count = steps * size
+        batch = Batch(*(shop.own((count, *a.shape[1:]), a.dtype) for a in data["train"]))
+        rows = shop.shared((steps, size), jnp.int32)
+        arguments = (walking, shop.lanes, flag, number, batch, rows, one, shop.root)
+        return shop.compiled(block_function(recipe, shop.axis), arguments, mapped=5, donate=(0,))
+
+    looked = (walking, shop.lanes, flag, flag, one, data.get("valid"))
+    return _Executables(
+        begin,
+        block(lengths.block, lengths.size),
+        block(1, lengths.rest) if lengths.rest else None,
+        shop.compiled(finish_function(recipe, lengths), looked, mapped=4, donate=(0,)),
+    )
+
+
+class Blocks:
+    """A group's compiled programs, with the root key and the validation part.
+
+    Args:
+        spec: the population.
+        program: the group's place in the plan.
+        data: the parts that are on the devices.
+    """
+
+    def __init__(self, spec: Spec, program: Program, data: Data) -> None:
+        self.program, self.lengths = program, Lengths.of(spec, program)
+        self._functions = stream_executables(Blueprint.of(spec, program), self.lengths)
+        mesh = mesh_of(program)
+        self._members = NamedSharding(mesh, PartitionSpec(AXIS))
+        self._shared = NamedSharding(mesh, PartitionSpec())
+        self._valid = data.valid
+        x = np.zeros((1, *spec.data.input_shape), np.float32)  # only its shape is used
+        self._root, self._x = jax.device_put((spec.key, x), self._shared)
+        self._rows = {
+            (steps, size): self._put(np.arange(steps * size, dtype=np.int32).reshape(steps, size))
+            for steps, size in ((self.lengths.block, self.lengths.size), (1, self.lengths.rest))
+        }
+
+    def begin(self, lanes: Lanes) -> Walking:
+        """The runs of these lanes before their first epoch."""
+        return self._functions.begin(lanes, self._root, self._x)
+
+    def rows(self, batch: Batch) -> Batch:
+        """The rows of a block on their devices; targets that are the inputs are sent once."""
+        x = jax.device_put(batch.x, self._members)
+        return Batch(x, x if batch.y is batch.x else jax.device_put(batch.y, self._members))
+
+    def block(
+        self, walking: Walking, lanes: Lanes, going: Any, start: Any, batch: Batch, count: int
+    ) -> Walking:
+        """``count`` steps with whole batches. ``walking`` is given away, here and below."""
+        return self._block(self._functions.block, walking, lanes, going, start, batch, count)
+
+    def rest(self, walking: Walking, lanes: Lanes, going: Any, start: Any, batch: Batch) -> Walking:
+        """The step with the rows that are left over."""
+        return self._block(self._functions.rest, walking, lanes, going, start, batch, 1)
+
+    def _block(
+        self, function: Any, walking: Walking, lanes: Lanes, going: Any, start: Any, batch: Batch,
+        count: int,
+    ) -> Walking:  # fmt: skip
+        whole = function is self._functions.block
+        shape = (self.lengths.block, self.lengths.size) if whole else (1, self.lengths.rest)
+        own = jax.device_put((going, start.astype(np.int32)), self._members)
+        number = self._put(np.int32(count))
+        return function(walking, lanes, *own, batch, self._rows[shape], number, self._root)
+
+    def finish(self, walking: Walking, lanes: Lanes, ended: Any, due: Any) -> tuple[Walking, Any]:
+        """The end of an epoch where ``ended``, with a record where ``due``."""
+        own = jax.device_put((ended, due), self._members)
+        looks = self._put(np.int32(due.any()))
+        return self._functions.finish(walking, lanes, *own, looks, self._valid)
+
+    def lanes(self, places: np.ndarray) -> Lanes:
+        """The inputs of the members at these places of the group, on their devices."""
+        group = self.program.group
+        picked = Lanes(group.seeds[places], {k: v[places] for k, v in group.numbers.items()})
+        return jax.device_put(picked, self._members)
+
+    def _put(self, value: Any) -> Any:
+        return jax.device_put(value, self._shared)

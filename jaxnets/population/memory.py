@@ -1,0 +1,143 @@
+"""Memory: what the plan asks before, and how a program becomes smaller when a device refuses."""
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+
+if TYPE_CHECKING:
+    from jaxnets.population.plan import Plan, Program
+
+SPARE = 0.9
+"""The share of what the host has available that a plan may take without a word."""
+
+WORKING = 4
+"""A lane takes about so many times its state: the state, what it was before, gradients, updates."""
+
+_SIGNS = ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY")
+
+
+def room_for_states(device: jax.Device, data_bytes: int) -> float:
+    """Bytes that the states of all lanes of a device may take, by what it says of its memory; no
+    more than infinity if it says nothing, as CPUs do. A property of the device and the data alone.
+
+    Example:
+        >>> room_for_states(jax.devices("cpu")[0], 0)
+        inf
+    """
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    return math.inf if limit is None else max(0.0, (SPARE * limit - data_bytes) / WORKING)
+
+
+def check_host(plan: "Plan", available: Callable[[], float] | None = None) -> str:
+    """Compare what a plan will take on a CPU with what the host has available.
+
+    Args:
+        plan: what is going to be run; on anything but a CPU, where the number of lanes has been
+            chosen by the device's memory already, only the results count here.
+        available: bytes; ``None``: `host_bytes`.
+
+    Returns:
+        What is to be said with the plan; empty if all is well.
+
+    Raises:
+        ValueError: the data alone, once per device, do not fit.
+
+    Warns:
+        RuntimeWarning: data, states and results together do not.
+    """
+    there = (available or host_bytes)()
+    on_cpu, devices = plan.devices[0].platform == "cpu", len(plan.devices)
+    data = devices * plan.data_bytes * on_cpu
+    if data > there:
+        raise ValueError(
+            f"data: expected what fits into memory, but on {devices} CPU device(s) they take "
+            f"{_mib(data)}, and {_mib(there)} are available; use fewer devices, or leave the rows "
+            "on the disk."
+        )
+    needed = devices * plan.device_bytes * on_cpu + plan.result_bytes
+    if needed > SPARE * there:
+        text = (
+            f"this plan takes {_mib(needed)} of memory for data, states and results, activations "
+            f"not counted, and {_mib(there)} are available: take fewer members at a time."
+        )
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+        return text
+    return ""
+
+
+def host_bytes() -> float:
+    """Bytes of the host's memory that are available to this process; infinity if nobody says.
+
+    Example:
+        >>> host_bytes() > 0
+        True
+    """
+    found = [math.inf]
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            found.append(1024.0 * int(line.split()[1]))
+    limit, used = (_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))
+    if limit.isdigit() and used.isdigit():
+        found.append(max(0.0, float(limit) - float(used)))
+    return min(found)
+
+
+def refusal(error: BaseException) -> str | None:
+    """The first line of what a device says that has no memory left; ``None`` of other errors.
+
+    Example:
+        >>> refusal(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory (8 bytes)."))
+        'RESOURCE_EXHAUSTED: Out of memory (8 bytes).'
+        >>> refusal(jax.errors.JaxRuntimeError("INVALID_ARGUMENT"))
+    """
+    text = str(error).strip().partition("\n")[0][:200]
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        return text if any(sign in str(error) for sign in _SIGNS) else None
+    return text or "MemoryError" if isinstance(error, MemoryError) else None
+
+
+def halved(program: "Program") -> "Program | None":
+    """The same with half as many members in one dispatch; ``None`` if that is one already.
+
+    Members that take turns are halved first: that does not change the bits of any.
+    """
+    if program.turns > 1:
+        return replace(program, turns=program.turns // 2)
+    if program.lanes > 1:
+        return replace(program, lanes=program.lanes // 2)
+    return None
+
+
+def said(before: "Program", after: "Program", reason: str) -> str:
+    """What everybody is told."""
+    what = "other last bits" if after.lanes != before.lanes else "the same bits"
+    return (
+        f"{before.group.recipe.network.name}: the device has no memory for {before.lanes} members "
+        f"side by side and {before.turns} in turn ({reason}); it goes on with {after.lanes} side "
+        f"by side and {after.turns} in turn, which means {what}."
+    )
+
+
+def advice(program: "Program", reason: str) -> MemoryError:
+    """The end of it: one member alone is too much."""
+    return MemoryError(
+        f"{program.group.recipe.network.name}: the device has no memory for a single member "
+        f"({reason}); a smaller batch_size, a smaller network, fewer or shorter rows in the "
+        "training and validation parts, or another device will do."
+    )
+
+
+def _mib(number: float) -> str:
+    return f"{number / 2**20:,.0f} MiB"
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,188 @@
+"""Several processes at one study, on the loopback: the same folder as that of one, and one that
+goes is noticed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks lie beside the package
+
+from benchmarks.faults.study import differences
+from jaxnets import processes
+from jaxnets.processes import SILENCE, DisagreementError, LostProcessError, Processes
+
+STUDY = [
+    "depth-width", "--dataset", "moons", "--depths", "1", "--params", "300", "--batch-size",
+    "50", "--learning-rates", "0.03", "--seeds", "4", "--epochs", "1000", "--devices", "1",
+    "--save-every", "0",
+]  # fmt: skip
+ENVIRONMENT = {SILENCE: "5", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "MPLBACKEND": "Agg"}
+ALONE: list[list[str]] = [[]]
+
+Started = subprocess.Popen[str]
+
+
+def start(out: Path, parts: list[list[str]]) -> list[Started]:
+    """The study, in as many processes as there are lists of further arguments."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    begun = []
+    for index, more in enumerate(parts):
+        job = ["--coordinator", f"127.0.0.1:{port}", "--processes", f"{len(parts)}",
+               "--process", f"{index}"]  # fmt: skip
+        command = [sys.executable, "-m", "jaxnets", *STUDY, "--out", str(out)]
+        begun.append(
+            subprocess.Popen(
+                [*command, *(job if len(parts) > 1 else []), *more],
+                env=os.environ | ENVIRONMENT,
+                cwd=Path(__file__).parents[1],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    return begun
+
+
+def end(begun: list[Started]) -> list[tuple[int, str]]:
+    """Their exit statuses, and what they said on standard error."""
+    try:
+        said = [process.communicate(timeout=120)[1] for process in begun]
+        return [(process.returncode, text) for process, text in zip(begun, said, strict=True)]
+    finally:
+        for process in begun:
+            process.kill()
+            process.wait()
+
+
+def kill_the_second(out: Path) -> list[tuple[int, str]]:
+    """Two processes, one of which is killed as soon as something has been saved."""
+    begun = start(out, 2 * ALONE)
+    try:
+        for _ in range(6000):
+            if any(path.name[0] != "." for path in out.glob("state/*")):
+                break
+            time.sleep(0.01)
+        assert [process.poll() for process in begun] == [None, None], "too late to kill anybody"
+    finally:
+        begun[1].send_signal(signal.SIGKILL)
+    return end(begun)
+
+
+def test_two_are_as_good_as_one_and_one_that_is_killed_is_noticed(tmp_path: Path):
+    one, two, killed = (tmp_path / name for name in ("one", "two", "killed"))
+    assert end(start(one, ALONE)) == [(0, "")]
+    assert [status for status, _ in end(start(two, 2 * ALONE))] == [0, 0]
+    assert differences(two, one) == []
+
+    (status, said), (gone, _) = kill_the_second(killed)
+    assert (status, gone) == (75, -signal.SIGKILL)
+    assert "jaxnets: process 1 of 2 is gone; what process 0 has done is saved." in said
+    assert "Start all of them again" in said and "Traceback" not in said
+    assert not json.loads((killed / "manifest.json").read_text())["finished"]
+
+    assert end(start(killed, ALONE)) == [(0, "")]
+    assert differences(killed, one) == []
+
+
+def test_processes_that_are_asked_for_different_things_are_refused(tmp_path: Path):
+    for status, said in end(start(tmp_path, [[], ["--batch-size", "40"]])):
+        assert status == 2 and "processes: expected all of them to be asked for the same" in said
+        assert "Traceback" not in said
+    assert not list((tmp_path / "state").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            ("localhost:1", None, None),
+            "expected all three or none of them, got 'localhost:1', None",
+        ),
+        ((None, 2, 0), "expected all three or none of them, got None, 2 and 0"),
+        (("localhost:1", 2, 2), "process: expected 0 to 1, one less than processes, got 2"),
+        (("localhost:1", 2, -1), "process: expected 0 to 1"),
+        (("localhost", 2, 0), "coordinator: expected host:port, got 'localhost'"),
+    ],
+)
+def test_bad_arguments(given: tuple[Any, Any, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        processes.join(*given)
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "1", "nan"])
+def test_a_bad_silence(monkeypatch: pytest.MonkeyPatch, value: str):
+    monkeypatch.setenv(SILENCE, value)
+    with pytest.raises(ValueError, match=f"{SILENCE}: expected more than 1 seconds, got '{value}'"):
+        processes.join("localhost:1", 2, 0)
+
+
+def test_a_process_that_nobody_has_started_with_others_is_alone(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("SLURM_NTASKS", raising=False)
+    assert not processes.join(None, None, None)
+    monkeypatch.setenv("SLURM_NTASKS", "1")
+    assert not processes.join(None, None, None)
+    assert Processes.current() is None
+    processes.leave()
+
+
+class Board:
+    """What JAX's coordinator keeps, without one."""
+
+    def __init__(self) -> None:
+        self.words: dict[str, str] = {}
+
+    def key_value_set(self, key: str, word: str) -> None:
+        self.words[key] = word
+
+    def key_value_try_get(self, key: str) -> str:
+        if key not in self.words:
+            raise jax.errors.JaxRuntimeError(f"NOT_FOUND: {key}")
+        return self.words[key]
+
+
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Processes, Processes]]:
+    monkeypatch.setenv(SILENCE, "1.2")
+    monkeypatch.setattr(processes, "POLL", 0.01)
+    board = Board()
+    yield Processes(0, 2, board, 7), Processes(1, 2, board, 7)
+
+
+def test_who_says_nothing_and_has_no_heart_is_gone(pair: tuple[Processes, Processes]):
+    first, second = pair
+    second.say("word", "hello")
+    assert first.hear("word", 1) == "hello" and first.leads and not second.leads
+    begin = time.monotonic()
+    with pytest.raises(LostProcessError, match="process 1 of 2 is gone; what process 0"):
+        first.meet("end")
+    assert time.monotonic() - begin >= 1.2
+
+
+def test_who_is_asked_for_something_else_is_named(pair: tuple[Processes, Processes]):
+    first, second = pair
+    second.say("question", "b")
+    with pytest.raises(DisagreementError, match="process 1 is asked for something else"):
+        first.agree("question", "a")
+    second.say("question", "a")
+    first.agree("question", "a")
+
+
+def test_a_coordinator_that_fails_is_not_silence(pair: tuple[Processes, Processes]):
+    def fail(key: str) -> str:
+        raise jax.errors.JaxRuntimeError(f"UNAVAILABLE: {key}")
+
+    pair[0].client.key_value_try_get = fail
+    with pytest.raises(jax.errors.JaxRuntimeError, match="UNAVAILABLE"):
+        pair[0].hear("word", 1)
