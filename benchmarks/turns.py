@@ -97,7 +97,8 @@ class System:
         self._readers = [threading.Thread(target=read, daemon=True) for read in reads]
         for reader in self._readers:
             reader.start()
-        self._send({"jobs": [asdict(job) for job in jobs], "tuning_seconds": tuning_seconds})
+        with contextlib.suppress(Silence):  # a process that has ended already is heard of below
+            self._send({"jobs": [asdict(job) for job in jobs], "tuning_seconds": tuning_seconds})
 
     def _read_answers(self) -> None:
         assert self._process.stdout is not None
