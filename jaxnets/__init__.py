@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jaxnets import data, losses, metrics, nn, optim, penalties, rng, schedules, study, train
+    from jaxnets.compilation import use_compilation_cache
     from jaxnets.devices import use_all_cores
     from jaxnets.network import Network, as_network, from_linen
     from jaxnets.population import (
@@ -49,6 +50,7 @@ _NAMES = {
     "make_train": "train",
     "member": "population",
     "use_all_cores": "devices",
+    "use_compilation_cache": "compilation",
 }
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "study",
     "train",
     "use_all_cores",
+    "use_compilation_cache",
 ]
 
 

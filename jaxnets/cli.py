@@ -124,6 +124,7 @@ class DepthWidthCommand:
             raise ValueError(f"devices: expected at least 1, got {self.devices}.")
         join(self.coordinator, self.processes, self.process)
         count = jaxnets.use_all_cores(self.devices)
+        jaxnets.use_compilation_cache()
         if self.devices is not None and self.devices > count:
             raise ValueError(
                 f"devices: expected at most the {count} there are, got {self.devices}."

@@ -51,6 +51,17 @@ def identity(devices: Sequence[jax.Device]) -> dict[str, Any]:
     }
 
 
+def flags() -> tuple[str, ...]:
+    """The settings of JAX that change the bits, as they are now. Whoever remembers what was traced
+    or compiled remembers them with it.
+
+    Example:
+        >>> flags()[0]
+        'jax_enable_x64=False'
+    """
+    return tuple(f"{name}={jax.config.values.get(name)}" for name in FLAGS)
+
+
 def surroundings() -> dict[str, Any]:
     """What is worth recording and does not decide the result."""
     return {

@@ -1,17 +1,20 @@
 """Files and folders that are written at once or not at all, and say whose they are."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-MANIFEST = "manifest.json"
-FORMAT = 2
+MANIFEST, COPY = "manifest.json", ".manifest.json"
+CHECKSUM = "checksum"
+FORMAT = 3
 """Of the folder; another number is another way of keeping things in it."""
 
 LOCK = ".lock"
@@ -20,6 +23,22 @@ TEMPORARY = ".new-"
 
 RESERVE = 16 * 2**20
 """Bytes that must stay free beside the results, for tables, figures and the manifest."""
+
+
+def cache_folder() -> Path | None:
+    """Where things are kept that can be made again: ``$JAXNETS_CACHE``, else ``~/.cache/jaxnets``.
+
+    ``$XDG_CACHE_HOME`` moves the second. None (nothing is kept) where ``$JAXNETS_CACHE`` is empty
+    or there is no home.
+    """
+    chosen = os.environ.get("JAXNETS_CACHE")
+    if chosen is not None:
+        return Path(chosen).expanduser() if chosen else None
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "jaxnets"
+    except RuntimeError:
+        return None
 
 
 @contextlib.contextmanager
@@ -61,8 +80,17 @@ def sync(path: Path) -> None:
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write down what the folder holds."""
-    write_text(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    """Write down what the folder holds, twice: without it the states in there are nobody's."""
+    text = _manifest_text(manifest)
+    for name in (MANIFEST, COPY):  # in this order: a new folder never has the copy alone
+        write_text(folder / name, text)
+
+
+def _manifest_text(manifest: Mapping[str, Any]) -> str:
+    """As it is in the file: its entries, and last the checksum of the others."""
+    entries = {name: value for name, value in manifest.items() if name != CHECKSUM}
+    digest = hashlib.sha256(json.dumps(entries, indent=2).encode()).hexdigest()
+    return json.dumps({**entries, CHECKSUM: digest}, indent=2) + "\n"
 
 
 def now() -> str:
@@ -113,33 +141,56 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
     Raises:
         NotADirectoryError: a file has this name.
-        ValueError: the folder holds something else, its manifest cannot be read, or it was
-            written by a version of the package that kept things in another way.
+        ValueError: the folder holds something else, its manifest and the copy of it are damaged,
+            or it was written by a version of the package that kept things in another way.
+
+    Warns:
+        RuntimeWarning: the manifest is damaged, and its copy is used.
     """
     if not folder.exists():
         return None
     if not folder.is_dir():
         raise NotADirectoryError(f"out: {folder} is a file, expected a folder.")
-    place = folder / MANIFEST
-    if not place.exists():
+    place, copy = folder / MANIFEST, folder / COPY
+    if not place.exists() and not copy.exists():
         other = sorted(entry.name for entry in folder.iterdir() if entry.name[0] != ".")
         if other:
             raise ValueError(
                 f"out: {folder} is not empty ({other[0]}) and holds no study; choose another."
             )
         return None
-    try:
-        manifest = json.loads(place.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"out: {place} cannot be read: {error}") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("identity"), dict):
-        raise ValueError(f"out: {place} is not the manifest of a study.")
-    if manifest.get("format") != FORMAT:
+    manifest, whole = _read_checked(place)
+    if not whole:
+        saved, whole = _read_checked(copy)
+        if whole:
+            warnings.warn(
+                f"{place} is damaged or missing and is not used; its copy {copy.name} is.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            manifest = saved
+    if manifest is not None and manifest.get("format") != FORMAT:
         raise ValueError(
             f"out: {folder} was written by another version of jaxnets (format "
             f"{manifest.get('format')!r}, this one reads {FORMAT}); choose another folder."
         )
+    if not whole or manifest is None:
+        raise ValueError(
+            f"out: {place} is damaged, and so is its copy {copy.name}; choose another folder."
+        )
     return manifest
+
+
+def _read_checked(place: Path) -> tuple[dict[str, Any] | None, bool]:
+    """What a manifest says, as far as it can be read, and whether it is what was written."""
+    try:
+        text = place.read_text(encoding="utf-8")
+        manifest = json.loads(text)
+    except (FileNotFoundError, ValueError):
+        return None, False
+    if not isinstance(manifest, dict):
+        return None, False
+    return manifest, CHECKSUM in manifest and _manifest_text(manifest) == text
 
 
 def check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

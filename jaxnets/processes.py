@@ -3,8 +3,14 @@
 Members depend on nothing but themselves, so the processes share out the members and exchange no
 numbers: only words, that they are asked for the same thing and that each is done. What they have
 trained meets in the folder that all of them see.
+
+One that is killed is noticed by the others, which stop and say so (`LostProcessError`). If it is
+the first one, JAX's coordinator goes with it, and JAX itself ends the others: "... the leader task
+was preempted/died ...". What has been saved is good in both cases, and any number of processes can
+go on from it.
 """
 
+import contextlib
 import functools
 import itertools
 import os
@@ -39,8 +45,8 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
     """Join the other processes of a job. Call it before anything else uses JAX.
 
     Args:
-        coordinator: ``host:port`` of the first process; ``None``: found out from the scheduler, if
-            there is one (SLURM and others, see ``jax.distributed.initialize``).
+        coordinator: ``host:port`` of the first process; ``None``: found out from SLURM, if this
+            process is one of several of a step of it (``srun``).
         processes: how many there are.
         process: the number of this one, from 0.
 
@@ -49,7 +55,7 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
 
     Raises:
         ValueError: only some of the three are given, or they do not fit each other.
-        RuntimeError: JAX is in use already, or the others do not answer.
+        ConnectionError: JAX is in use already, or the others do not answer.
     """
     _silence()
     given = [coordinator, processes, process]
@@ -69,7 +75,10 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
         return False
     # A process that is gone is for us to notice and to explain, not to die of.
     jax.config.update("jax_enable_recoverability", True)
-    jax.distributed.initialize(coordinator, processes, process)
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except RuntimeError as error:
+        raise ConnectionError(f"coordinator: no job with the other processes: {error}") from error
     _start_heart(*_coordinator())
     return True
 
@@ -94,8 +103,11 @@ def _silence() -> float:
 
 
 def _scheduled() -> bool:
-    """Whether a scheduler has started several of us."""
-    return int(os.environ.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ
+    """Whether SLURM has started several of us: by ``srun``, not by the script around it, which sees
+    the same numbers but the names of a step, by which JAX finds the others.
+    """
+    step = {"SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NODELIST"}
+    return int(os.environ.get("SLURM_NTASKS", "1")) > 1 and step <= os.environ.keys()
 
 
 @dataclass(frozen=True)
@@ -138,15 +150,16 @@ class Processes:
         Raises:
             LostProcessError: it is gone.
         """
-        beat, since, silence = "", time.monotonic(), _silence()
+        # Looks are counted, not seconds: if this process itself is held up (a machine that was
+        # suspended, a coordinator that was slow), the others have not been silent.
+        beat, silent, patience = "", 0, _silence() / POLL
         while True:
             word = self._look(self._key(name, index))
             if word is not None:
                 return word
             now = self._look(f"{_HEART}/{index}") or ""
-            if now != beat:
-                beat, since = now, time.monotonic()
-            elif time.monotonic() - since > silence:
+            beat, silent = now, silent + 1 if now == beat else 0
+            if silent > patience:
                 raise LostProcessError(
                     f"process {index} of {self.count} is gone; what process {self.index} has done "
                     "is saved. Start all of them again to go on from there."
@@ -171,8 +184,13 @@ class Processes:
             LostProcessError: one of them is gone.
         """
         self.say(name, word)
-        for index in range(self.count):
-            if self.hear(name, index) != word:
+        words = [self.hear(name, index) for index in range(self.count)]
+        self.say(f"{name} heard")
+        if self.leads:  # the coordinator goes with the leader: it stays until all have heard
+            for index in range(self.count):
+                self.hear(f"{name} heard", index)
+        for index, theirs in enumerate(words):
+            if theirs != word:
                 raise DisagreementError(
                     "processes: expected all of them to be asked for the same, but process "
                     f"{index} is asked for something else than process {self.index}."
@@ -211,10 +229,9 @@ def _start_heart(client: Any, index: int) -> None:
 
     def beat() -> None:
         for number in itertools.count():
-            try:
+            # A beat that fails may be the coordinator's bad moment; if it has gone, JAX says so.
+            with contextlib.suppress(Exception):
                 client.key_value_set(f"{_HEART}/{index}", str(number), allow_overwrite=True)
-            except Exception:  # the coordinator has gone: JAX says so itself
-                return
             time.sleep(BEAT)
 
     threading.Thread(target=beat, name="heart", daemon=True).start()

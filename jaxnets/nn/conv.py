@@ -16,14 +16,13 @@ from jax import lax
 from jaxnets.errors import unknown_name
 from jaxnets.nn import checks, conv_cost
 from jaxnets.nn.checks import Dtype
-from jaxnets.nn.conv_choices import Choice, note
+from jaxnets.nn.conv_choices import Choice, note, platform
 from jaxnets.nn.conv_lax import LAYOUT
 from jaxnets.nn.fields import check_fields
 from jaxnets.nn.geometry import Geometry
 from jaxnets.nn.initializers import Init, bias_initializer, kernel_initializer
 from jaxnets.nn.trilinear import ROLES, trilinear
 from jaxnets.nn.windows import (
-    METHODS,
     Padding,
     PerAxis,
     normal_padding,
@@ -54,7 +53,8 @@ def convolve(
             product; ``"banded"`` for places of the width taken together, see ``conv_banded``;
             ``"auto"`` for XLA's on an accelerator, and on a CPU for what ``conv_cost`` takes for
             the fastest, for the convolution and for each of its gradients. They differ by float32
-            rounding.
+            rounding. Which of the two it is traced for is JAX's default backend, or what
+            ``conv_choices.traced_for`` says.
 
     Returns:
         Array of shape ``(batch, *out, features)``.
@@ -74,8 +74,8 @@ def convolve(
             "x: expected (batch, length, channels) or (batch, height, width, channels) and a "
             f"kernel (*window, channels, features) to fit, got {x.shape} and {kernel.shape}."
         )
-    if method not in METHODS:
-        raise unknown_name("method", method, METHODS)
+    if method not in conv_cost.METHODS:
+        raise unknown_name("method", method, conv_cost.METHODS)
     size, window = x.shape[1:-1], kernel.shape[:-2]
     strides = per_axis("strides", strides, rank)
     dilation = per_axis("dilation", dilation, rank)
@@ -91,7 +91,7 @@ def convolve(
     geometry = Geometry(
         _pair(size), _pair(window), _pair(strides), (pairs[0], pairs[1]), _pair(dilation)
     )
-    if jax.default_backend() != "cpu" and method in ("auto", "lax"):
+    if platform() != "cpu" and method in ("auto", "lax"):
         note(Choice(geometry, sizes, (), method))
         y = lax.conv_general_dilated(
             x, kernel, strides, pairs, rhs_dilation=dilation, dimension_numbers=LAYOUT

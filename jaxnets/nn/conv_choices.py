@@ -59,8 +59,31 @@ class Explanation(NamedTuple):
     reason: str
 
 
+_platform: contextvars.ContextVar[str | None] = contextvars.ContextVar("platform", default=None)
 _notes: contextvars.ContextVar[list[Choice] | None] = contextvars.ContextVar("notes", default=None)
 _layer: contextvars.ContextVar[str] = contextvars.ContextVar("layer", default="")
+
+
+def platform() -> str:
+    """The kind of device that convolutions are traced for, as ``"cpu"``: JAX's own choice, if
+    nobody has said another.
+
+    Example:
+        >>> with traced_for("gpu"):
+        ...     platform()
+        'gpu'
+    """
+    return _platform.get() or jax.default_backend()
+
+
+@contextlib.contextmanager
+def traced_for(platform: str) -> Iterator[None]:
+    """What is traced in this block is going to run on that kind of device."""
+    before = _platform.set(platform)
+    try:
+        yield
+    finally:
+        _platform.reset(before)
 
 
 def note(choice: Choice) -> None:
@@ -135,9 +158,10 @@ def _rows(choice: Choice) -> Iterator[Explanation]:
         (*g.window[signal:], channels, features),
     )
     if not choice.methods:
-        reason = f"XLA's own convolution on a {jax.default_backend()}"
+        reason = f"XLA's own convolution on a {platform()}"
         yield Explanation(choice.layer, "all", *shapes, "lax", reason)
-    for (role, part), method in zip(QUESTIONS.items(), choice.methods, strict=False):
+        return
+    for (role, part), method in zip(QUESTIONS.items(), choice.methods, strict=True):
         least: dict[str, tuple[float, Method]] = {}
         for other in candidates(g, choice.asked):
             found = (estimate(role, other, g, choice.sizes), other)

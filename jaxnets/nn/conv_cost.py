@@ -10,6 +10,9 @@ from typing import NamedTuple
 from jaxnets.nn import conv_banded
 from jaxnets.nn.geometry import Geometry, Pair
 
+METHODS = ("auto", "lax", "patches", "banded")
+"""What the field ``method`` of a convolution may be."""
+
 LANE = 16
 """Columns of a matrix product are done so many at a time."""
 

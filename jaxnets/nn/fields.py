@@ -6,9 +6,9 @@ from flax import linen as nn
 
 from jaxnets.nn import checks
 from jaxnets.nn.activations import ACTIVATIONS
+from jaxnets.nn.conv_cost import METHODS
 from jaxnets.nn.initializers import BIAS_INITIALIZERS, KERNEL_INITIALIZERS
 from jaxnets.nn.norm import NORMS
-from jaxnets.nn.windows import METHODS
 
 NAMES_OR_FUNCTIONS: dict[str, Iterable[str]] = {
     "activation": ACTIVATIONS,

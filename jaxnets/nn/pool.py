@@ -9,7 +9,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from jaxnets.nn.windows import Padding, PerAxis, padding_pairs, per_axis, strided_slices
+from jaxnets.nn.windows import (
+    Padding,
+    PerAxis,
+    output_size,
+    padding_pairs,
+    per_axis,
+    strided_slices,
+)
 
 
 def max_pool(
@@ -33,17 +40,13 @@ def max_pool(
 
     Raises:
         TypeError: window, strides or padding are not integers.
-        ValueError: the window does not fit into ``x``.
+        ValueError: the window does not fit into ``x``, or ``x`` has no space.
 
     Example:
         >>> max_pool(jnp.array([3.0, 1.0, 2.0, 5.0, 4.0]).reshape(1, 5, 1)).ravel().tolist()
         [3.0, 5.0]
     """
-    rank = x.ndim - 2
-    window = per_axis("window", window, rank)
-    strides = window if strides is None else per_axis("strides", strides, rank)
-    ones = (1,) * rank
-    pairs = padding_pairs(padding, x.shape[1:-1], window, strides, ones)
+    window, strides, pairs = _geometry(x, window, strides, padding)
     if window == strides and not any(map(any, pairs)):
         for axis, places in enumerate(window, 1):
             x = functools.reduce(jnp.maximum, _split(x, axis, places))
@@ -67,25 +70,37 @@ def avg_pool(
 
     Raises:
         TypeError: window, strides or padding are not integers.
-        ValueError: the window does not fit into ``x``.
+        ValueError: the window does not fit into ``x``, or ``x`` has no space.
 
     Example:
         >>> avg_pool(jnp.array([3.0, 1.0, 2.0, 5.0]).reshape(1, 4, 1)).ravel().tolist()
         [2.0, 3.5]
     """
-    rank = x.ndim - 2
-    window = per_axis("window", window, rank)
-    strides = window if strides is None else per_axis("strides", strides, rank)
-    ones = (1,) * rank
-    pairs = padding_pairs(padding, x.shape[1:-1], window, strides, ones)
+    window, strides, pairs = _geometry(x, window, strides, padding)
     if not any(map(any, pairs)):
         if window == strides:
             for axis, places in enumerate(window, 1):
                 x = functools.reduce(jnp.add, _split(x, axis, places))
             return x / math.prod(window)
-        slices = strided_slices(x, window, strides, ones)
+        slices = strided_slices(x, window, strides, (1,) * len(window))
         return functools.reduce(jnp.add, slices) / len(slices)
     return nn.avg_pool(x, window, strides, pairs)
+
+
+def _geometry(
+    x: jax.Array, window: PerAxis, strides: PerAxis | None, padding: Padding
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """Window, strides and padding of every spatial axis of ``x``, into which the window fits."""
+    size = x.shape[1:-1]
+    if not size:
+        raise ValueError(f"x: expected (batch, *space, channels), got shape {x.shape}.")
+    window = per_axis("window", window, len(size))
+    strides = window if strides is None else per_axis("strides", strides, len(size))
+    ones = (1,) * len(size)
+    pairs = padding_pairs(padding, size, window, strides, ones)
+    padded = [n + low + high for n, (low, high) in zip(size, pairs, strict=True)]
+    output_size(padded, window, strides, ones)
+    return window, strides, pairs
 
 
 def _split(x: jax.Array, axis: int, places: int) -> list[jax.Array]:
@@ -94,8 +109,6 @@ def _split(x: jax.Array, axis: int, places: int) -> list[jax.Array]:
     Slices of a reshaped array: strided slices of the array itself have slow gradients.
     """
     count = x.shape[axis] // places
-    if count == 0:
-        raise ValueError(f"x: a window of {places} does not fit into shape {x.shape}.")
     kept = lax.slice_in_dim(x, 0, count * places, axis=axis)
     # Channels and what lies behind the axis as one: long runs of neighbouring numbers.
     rows = kept.reshape(*x.shape[:axis], count, places, -1)

@@ -15,9 +15,6 @@ PerAxis = int | Sequence[int]
 Padding = str | int | Sequence[int | Sequence[int]]
 """``"SAME"``, ``"VALID"``, one number for all sides, or one number or (low, high) pair per axis."""
 
-METHODS = ("auto", "lax", "patches", "banded")
-"""What the field ``method`` may be."""
-
 
 def per_axis(argument: str, value: PerAxis, rank: int, minimum: int = 1) -> tuple[int, ...]:
     """``value`` with one entry per spatial axis.

@@ -5,6 +5,7 @@ They make of the rows of a block what `jaxnets.population.program` makes of the 
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,62 +16,15 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxnets import rng
 from jaxnets.data import Batch
-from jaxnets.network import Collections, Params
-from jaxnets.population.plan import CHUNK_FLOPS, CHUNK_STEPS, Program
-from jaxnets.population.program import (
-    AXIS,
-    Blueprint,
-    Data,
-    Lanes,
-    Workshop,
-    init_function,
-    mesh_of,
-)
+from jaxnets.population.lanes import AXIS, Data, Lanes, mesh_of
+from jaxnets.population.plan import BLOCK_BYTES, CHUNK_FLOPS, CHUNK_STEPS, Program
+from jaxnets.population.program import init_function
 from jaxnets.population.spec import Spec
+from jaxnets.population.workshop import Blueprint, Workshop
 from jaxnets.train import Run, TrainState, selection
 from jaxnets.train.epoch import Record, step_sizes, steps_per_epoch, walk
 from jaxnets.train.recipe import Recipe
 from jaxnets.train.watch import watched, watched_step
-
-BLOCK_BYTES = 2**24
-"""At most about so many bytes of rows of one member in one block, one step at least."""
-
-
-class Walking(NamedTuple):
-    """A run somewhere in an epoch: what must be saved to go on from there.
-
-    Attributes:
-        run: as after the last epoch, but for its training state.
-        records: of the steps of this epoch so far, ``(steps,)`` by name.
-    """
-
-    run: Run
-    records: dict[str, Any]
-
-    @property
-    def train(self) -> TrainState:
-        """The state of the optimizer."""
-        return self.run.train
-
-    @property
-    def epoch(self) -> Any:
-        """Epochs completed."""
-        return self.run.epoch
-
-    @property
-    def stopped(self) -> Any:
-        """Patience has run out."""
-        return self.run.stopped
-
-    @property
-    def kept(self) -> tuple[Params, Collections]:
-        """The weights that count."""
-        return self.run.kept
-
-    @property
-    def kept_epoch(self) -> Any:
-        """See `jaxnets.train.Run`."""
-        return self.run.kept_epoch
 
 
 class Lengths(NamedTuple):
@@ -101,11 +55,15 @@ class Lengths(NamedTuple):
         part, recipe = spec.data.train, program.group.recipe
         n, size = len(part), min(recipe.batch_size, len(part))
         whole, rest = divmod(n, size)
-        bytes_per_step = max(1, size * row_bytes(part))
+        bytes_per_step = max(1, size * row_bytes(part) * program.lanes * program.turns)
         most = min(
             CHUNK_STEPS, CHUNK_FLOPS / max(program.step_flops, 1.0), BLOCK_BYTES / bytes_per_step
         )
         return cls(n, size, whole, rest, max(1, min(whole, int(most))))
+
+    def shape(self, rest: bool) -> tuple[int, int]:
+        """The steps of a block, and the rows of each."""
+        return (1, self.rest) if rest else (self.block, self.size)
 
 
 def row_bytes(part: Any) -> int:
@@ -114,35 +72,36 @@ def row_bytes(part: Any) -> int:
     return sum(array.nbytes for array in arrays) // len(part)
 
 
-def begin_function(recipe: Recipe, steps: int) -> Callable[..., Walking]:
-    """``(lane, root, x) -> walking`` before the first epoch."""
+def begin_function(recipe: Recipe, steps: int) -> Callable[..., Run]:
+    """``(lane, root, x) -> run`` before the first epoch, with room for the records of one."""
     init = init_function(recipe)
 
-    def begin(lane: Lanes, root: jax.Array, x: jax.Array) -> Walking:
+    def begin(lane: Lanes, root: jax.Array, x: jax.Array) -> Run:
         records = {name: jnp.zeros((steps,), jnp.float32) for name in recipe.record_names}
-        return Walking(init(lane, root, x), records)
+        return init(lane, root, x)._replace(records=records)
 
     return begin
 
 
-def block_function(recipe: Recipe, axis: str | None) -> Callable[..., Walking]:
-    """``(walking, lane, going, start, batch, rows, count, root) -> walking``: ``count`` steps from
-    step ``start`` of the epoch on, of the rows ``batch``, whose places in it are ``rows``.
+def block_function(recipe: Recipe, axis: str | None) -> Callable[..., Run]:
+    """``(run, lane, going, start, batch, rows, count, root) -> run``: ``count`` steps from step
+    ``start`` of the epoch on, of the rows ``batch``, whose places in it are ``rows``.
     """
 
     def block(
-        walking: Walking, lane: Lanes, going: jax.Array, start: jax.Array, batch: Batch,
+        run: Run, lane: Lanes, going: jax.Array, start: jax.Array, batch: Batch,
         rows: jax.Array, count: jax.Array, root: jax.Array,
-    ) -> Walking:  # fmt: skip
-        keys = rng.stream_keys(root, lane.streams)
-        run, length = walking.run, rows.shape[0]
+    ) -> Run:  # fmt: skip
+        keys, length = rng.stream_keys(root, lane.streams), rows.shape[0]
 
         def walked(steps: jax.Array, search: jax.Array) -> tuple[TrainState, Record]:
             def body(state: TrainState, at: jax.Array) -> tuple[TrainState, Record]:
                 own = jax.tree.map(lambda a: a.at[at].get(mode="promise_in_bounds"), batch)
                 return watched_step(recipe, state, own, keys, lane.numbers, search)
 
-            return walk(body, run.train, rows, steps, length, min(recipe.unroll, length))
+            # Never unrolled: the steps left over would be other code, and where a block ends is
+            # for others to say.
+            return walk(body, run.train, rows, steps, length, unroll=1)
 
         state, found = watched(walked, run.train, going & run.active, count, axis)
         index = jnp.arange(length, dtype=jnp.int32)
@@ -150,26 +109,25 @@ def block_function(recipe: Recipe, axis: str | None) -> Callable[..., Walking]:
             name: values.at[jnp.where(going & (index < count), start + index, values.size)].set(
                 found[name], mode="drop"
             )
-            for name, values in walking.records.items()
+            for name, values in run.records.items()
         }
-        return Walking(run._replace(train=state), records)
+        return run._replace(train=state, records=records)
 
     return block
 
 
-def finish_function(recipe: Recipe, lengths: Lengths) -> Callable[..., tuple[Walking, Any]]:
-    """``(walking, lane, ended, due, looks, valid) -> (walking, record)``: what there is to do
-    where an epoch has ended, and where a record is due. ``looks`` is 1 if it is anywhere, else 0.
+def finish_function(recipe: Recipe, lengths: Lengths) -> Callable[..., tuple[Run, Any]]:
+    """``(run, lane, ended, due, looks, valid) -> (run, record)``: what there is to do where an
+    epoch has ended, and where a record is due. ``looks`` is 1 if it is anywhere, else 0.
     """
 
     def finish(
-        walking: Walking, lane: Lanes, ended: jax.Array, due: jax.Array, looks: jax.Array,
+        before: Run, lane: Lanes, ended: jax.Array, due: jax.Array, looks: jax.Array,
         valid: Batch | None,
-    ) -> tuple[Walking, dict[str, jax.Array]]:  # fmt: skip
-        before, sizes = walking.run, step_sizes(lengths.examples, lengths.size)
-        parts = ("train",) if valid is None else ("train", "valid")
-        blank = {f"{p}_{n}": jnp.float32(jnp.nan) for p in parts for n in recipe.record_names}
-        after, means = selection.completed(before, before.train, walking.records, sizes)
+    ) -> tuple[Run, dict[str, jax.Array]]:  # fmt: skip
+        sizes = step_sizes(lengths.examples, lengths.size)
+        blank = dict.fromkeys(recipe.records(valid is not None), jnp.float32(jnp.nan))
+        after, means = selection.completed(before, before.train, before.records, sizes)
         after = jax.tree.map(lambda a, b: jnp.where(ended, a, b), after, before)
         reached = due & (after.epoch > before.epoch)
 
@@ -181,16 +139,14 @@ def finish_function(recipe: Recipe, lengths: Lengths) -> Callable[..., tuple[Wal
             return run, {name: jnp.where(reached, record[name], jnp.nan) for name in record}
 
         # A loop, as in memory: nothing is measured where no record is due.
-        after, record = jax.lax.fori_loop(0, looks, look, (after, blank))
-        return Walking(after, walking.records), record
+        return jax.lax.fori_loop(0, looks, look, (after, blank))
 
     return finish
 
 
 class _Executables(NamedTuple):
     begin: Any
-    block: Any
-    rest: Any
+    blocks: dict[bool, Any]  # of steps with whole batches, and of the rest where there is one
     finish: Any
 
 
@@ -199,7 +155,7 @@ def stream_executables(blueprint: Blueprint, lengths: Lengths) -> _Executables:
     """Compile the functions of a blueprint; equal ones are compiled once."""
     shop, recipe = Workshop(blueprint), blueprint.recipe
     begin = shop.beginning(begin_function(recipe, lengths.steps))
-    walking, data = shop.owned(begin.out_info), shop.data
+    run, data = shop.owned(begin.out_info), shop.data
     flag, number = shop.own((), jnp.bool_), shop.own((), jnp.int32)
     one = shop.shared((), jnp.int32)
 
@@ -207,14 +163,13 @@ def stream_executables(blueprint: Blueprint, lengths: Lengths) -> _Executables:
         count = steps * size
         batch = Batch(*(shop.own((count, *a.shape[1:]), a.dtype) for a in data["train"]))
         rows = shop.shared((steps, size), jnp.int32)
-        arguments = (walking, shop.lanes, flag, number, batch, rows, one, shop.root)
+        arguments = (run, shop.lanes, flag, number, batch, rows, one, shop.root)
         return shop.compiled(block_function(recipe, shop.axis), arguments, mapped=5, donate=(0,))
 
-    looked = (walking, shop.lanes, flag, flag, one, data.get("valid"))
+    looked = (run, shop.lanes, flag, flag, one, data.get("valid"))
     return _Executables(
         begin,
-        block(lengths.block, lengths.size),
-        block(1, lengths.rest) if lengths.rest else None,
+        {rest: block(*lengths.shape(rest)) for rest in (False, True) if lengths.rest or not rest},
         shop.compiled(finish_function(recipe, lengths), looked, mapped=4, donate=(0,)),
     )
 
@@ -237,12 +192,13 @@ class Blocks:
         self._valid = data.valid
         x = np.zeros((1, *spec.data.input_shape), np.float32)  # only its shape is used
         self._root, self._x = jax.device_put((spec.key, x), self._shared)
+        shapes = {rest: self.lengths.shape(rest) for rest in self._functions.blocks}
         self._rows = {
-            (steps, size): self._put(np.arange(steps * size, dtype=np.int32).reshape(steps, size))
-            for steps, size in ((self.lengths.block, self.lengths.size), (1, self.lengths.rest))
+            rest: self._put(np.arange(math.prod(shape), dtype=np.int32).reshape(shape))
+            for rest, shape in shapes.items()
         }
 
-    def begin(self, lanes: Lanes) -> Walking:
+    def begin(self, lanes: Lanes) -> Run:
         """The runs of these lanes before their first epoch."""
         return self._functions.begin(lanes, self._root, self._x)
 
@@ -251,37 +207,25 @@ class Blocks:
         x = jax.device_put(batch.x, self._members)
         return Batch(x, x if batch.y is batch.x else jax.device_put(batch.y, self._members))
 
-    def block(
-        self, walking: Walking, lanes: Lanes, going: Any, start: Any, batch: Batch, count: int
-    ) -> Walking:
-        """``count`` steps with whole batches. ``walking`` is given away, here and below."""
-        return self._block(self._functions.block, walking, lanes, going, start, batch, count)
-
-    def rest(self, walking: Walking, lanes: Lanes, going: Any, start: Any, batch: Batch) -> Walking:
-        """The step with the rows that are left over."""
-        return self._block(self._functions.rest, walking, lanes, going, start, batch, 1)
-
-    def _block(
-        self, function: Any, walking: Walking, lanes: Lanes, going: Any, start: Any, batch: Batch,
-        count: int,
-    ) -> Walking:  # fmt: skip
-        whole = function is self._functions.block
-        shape = (self.lengths.block, self.lengths.size) if whole else (1, self.lengths.rest)
+    def take(
+        self, run: Run, lanes: Lanes, going: Any, start: Any, batch: Batch, count: int, rest: bool
+    ) -> Run:
+        """``count`` steps with whole batches, or the step with the rows that are left over. ``run``
+        is given away, here and below.
+        """
         own = jax.device_put((going, start.astype(np.int32)), self._members)
-        number = self._put(np.int32(count))
-        return function(walking, lanes, *own, batch, self._rows[shape], number, self._root)
+        function, rows = self._functions.blocks[rest], self._rows[rest]
+        return function(run, lanes, *own, batch, rows, self._put(np.int32(count)), self._root)
 
-    def finish(self, walking: Walking, lanes: Lanes, ended: Any, due: Any) -> tuple[Walking, Any]:
+    def finish(self, run: Run, lanes: Lanes, ended: Any, due: Any) -> tuple[Run, Any]:
         """The end of an epoch where ``ended``, with a record where ``due``."""
         own = jax.device_put((ended, due), self._members)
         looks = self._put(np.int32(due.any()))
-        return self._functions.finish(walking, lanes, *own, looks, self._valid)
+        return self._functions.finish(run, lanes, *own, looks, self._valid)
 
     def lanes(self, places: np.ndarray) -> Lanes:
         """The inputs of the members at these places of the group, on their devices."""
-        group = self.program.group
-        picked = Lanes(group.seeds[places], {k: v[places] for k, v in group.numbers.items()})
-        return jax.device_put(picked, self._members)
+        return jax.device_put(Lanes.of(self.program.group, places), self._members)
 
     def _put(self, value: Any) -> Any:
         return jax.device_put(value, self._shared)

@@ -83,7 +83,7 @@ def identity(plan: Plan, settings: Words) -> Words:
 def state_bytes(plan: Plan) -> int:
     """About what the saved states of all members take."""
     spec = plan.spec
-    records = -(-spec.epochs // spec.history_every)
+    records = len(spec.records)
     return sum(
         len(p.group.rows) * (p.state_bytes + 8 * records * len(p.group.recipe.record_names))
         for p in plan.programs
@@ -132,13 +132,13 @@ def opened(
                 files.write_manifest(out, manifest)
             store = Store(out / STATE, tell)
             _gather(processes, owner)
-            yield Keep(store, stop, save_every, processes, []), manifest
+            yield Keep(store, stop, [], save_every, processes), manifest
     else:
         processes.hear(OWNER, 0)
         with stop_on_signals() as stop:
             store = Store(out / STATE, tell)
             _gather(processes, owner)
-            yield Keep(store, stop, save_every, processes), check_owner(out, owner) or {}
+            yield Keep(store, stop, [], save_every, processes), check_owner(out, owner) or {}
 
 
 OWNER = "owner"

@@ -8,11 +8,11 @@ import numpy as np
 
 from jaxnets.population import identity
 from jaxnets.population.blocks import Blocks
-from jaxnets.population.piece import Keeping, Piece, records_of, run_piece
+from jaxnets.population.group_result import GroupResult
+from jaxnets.population.piece import Keeping, Piece, run_piece
 from jaxnets.population.plan import Plan, Program
 from jaxnets.population.program import Compiled
 from jaxnets.population.progress import Progress
-from jaxnets.population.results import GroupResult
 from jaxnets.population.rows import Layout, Rows
 from jaxnets.population.saver import SAVE_EVERY, Owner, Saver
 from jaxnets.population.stopping import StopRequest
@@ -29,16 +29,16 @@ class Keep(NamedTuple):
     Attributes:
         store: the folder, opened.
         stop: whether somebody has asked to stop.
+        halved: where it is noted which programs a device had no memory for.
         save_every: least number of seconds between two saves.
         processes: those that share the folder; ``None``: this one is alone.
-        halved: where it is noted which programs a device had no memory for.
     """
 
     store: Store
     stop: StopRequest
+    halved: list[dict[str, Any]]
     save_every: float = SAVE_EVERY
     processes: Processes | None = None
-    halved: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,13 +137,11 @@ def look(plan: Plan, program: Program, keep: Keep | None) -> Known:
         What is known.
     """
     count, unit = len(program.group.rows), _unit(plan, program)
-    epochs, every = plan.spec.epochs * unit, plan.spec.history_every * unit
+    epochs, every = plan.spec.epochs, plan.spec.history_every
     if keep is None:
         return Known(plan, program, (), (None,) * count, np.arange(0), np.arange(count))
     members = identity.members(plan.spec, program)
-    found = tuple(keep.store.find(members, epochs, every if unit == 1 else 1))
-    if unit > 1:
-        found = tuple(None if _between(one, epochs, every, unit) else one for one in found)
+    found = tuple(keep.store.find(members, epochs, every, unit))
 
     def furthest(place: int) -> tuple[int, int, int]:
         one = found[place]
@@ -151,7 +149,7 @@ def look(plan: Plan, program: Program, keep: Keep | None) -> Known:
             return 0, 0, place
         return -one.reached, -one.segment.generation, one.row
 
-    is_done = np.array([one is not None and one.done(epochs) for one in found])
+    is_done = np.array([one is not None and one.done(epochs * unit) for one in found])
     missing = sorted(np.flatnonzero(~is_done).tolist(), key=furthest)
     return Known(
         plan, program, members, found, np.flatnonzero(is_done), np.array(missing, np.int64)
@@ -161,16 +159,6 @@ def look(plan: Plan, program: Program, keep: Keep | None) -> Known:
 def _unit(plan: Plan, program: Program) -> int:
     """In what a member's position is counted: epochs, or steps where rows come from the disk."""
     return 1 if plan.spec.data.train.in_memory else program.steps_per_epoch
-
-
-def _between(one: Found | None, epochs: int, every: int, unit: int) -> bool:
-    """Whether a state ended between two records, see `jaxnets.population.store.Store.find`."""
-    return (
-        one is not None
-        and one.reached != epochs
-        and one.active
-        and (one.reached % unit == 0 and one.reached % every != 0)
-    )
 
 
 def run_group(
@@ -210,7 +198,7 @@ def run_group(
     layout = layout_of(plan.spec, program)
     seconds = max(compile_seconds, known.compile_seconds())
     pieces = [
-        Piece.of(known.load(keep.store, layout, places), records_of(plan))
+        Piece.of(known.load(keep.store, layout, places), len(plan.spec.records))
         for places in known.by_segment()
     ]
     if compiled is not None:

@@ -15,8 +15,8 @@ from flax import linen
 
 from jaxnets import rng
 from jaxnets.population.plan import Program
-from jaxnets.population.program import Blueprint
 from jaxnets.population.spec import Spec
+from jaxnets.population.workshop import Blueprint
 
 VERSIONED = ("jax", "jaxlib", "jaxnets", "flax", "optax", "numpy", "builtins", "functools")
 """Packages whose version is written down: of their functions the name says enough."""
@@ -40,8 +40,9 @@ def members(spec: Spec, program: Program) -> tuple[str, ...]:
         One text per member, in the order of ``program.group.rows``.
     """
     blueprint = describe(Blueprint.of(spec, program))
-    # How much is recorded between two looks, and how many take turns, decides nothing.
-    del blueprint["periods"], blueprint["turns"]
+    # How much is recorded between two looks, and how many take turns, decides nothing; flags do,
+    # and are part of the environment.
+    del blueprint["periods"], blueprint["turns"], blueprint["flags"]
     common = digest(blueprint)
     group = program.group
     seeds = [stream.seed_name for stream in rng.Stream]

@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,13 +32,12 @@ def room_for_states(device: jax.Device, data_bytes: int) -> float:
     return math.inf if limit is None else max(0.0, (SPARE * limit - data_bytes) / WORKING)
 
 
-def check_host(plan: "Plan", available: Callable[[], float] | None = None) -> str:
+def check_host(plan: "Plan") -> str:
     """Compare what a plan will take on a CPU with what the host has available.
 
     Args:
         plan: what is going to be run; on anything but a CPU, where the number of lanes has been
             chosen by the device's memory already, only the results count here.
-        available: bytes; ``None``: `host_bytes`.
 
     Returns:
         What is to be said with the plan; empty if all is well.
@@ -50,7 +48,7 @@ def check_host(plan: "Plan", available: Callable[[], float] | None = None) -> st
     Warns:
         RuntimeWarning: data, states and results together do not.
     """
-    there = (available or host_bytes)()
+    there = host_bytes()
     on_cpu, devices = plan.devices[0].platform == "cpu", len(plan.devices)
     data = devices * plan.data_bytes * on_cpu
     if data > there:
@@ -87,18 +85,18 @@ def host_bytes() -> float:
     return min(found)
 
 
-def refusal(error: BaseException) -> str | None:
+def refusal(error: jax.errors.JaxRuntimeError) -> str | None:
     """The first line of what a device says that has no memory left; ``None`` of other errors.
+
+    A ``MemoryError`` is not one: it is the host that has none then.
 
     Example:
         >>> refusal(jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory (8 bytes)."))
         'RESOURCE_EXHAUSTED: Out of memory (8 bytes).'
         >>> refusal(jax.errors.JaxRuntimeError("INVALID_ARGUMENT"))
     """
-    text = str(error).strip().partition("\n")[0][:200]
-    if isinstance(error, jax.errors.JaxRuntimeError):
-        return text if any(sign in str(error) for sign in _SIGNS) else None
-    return text or "MemoryError" if isinstance(error, MemoryError) else None
+    text = str(error)
+    return text.strip().partition("\n")[0][:200] if any(s in text for s in _SIGNS) else None
 
 
 def halved(program: "Program") -> "Program | None":
@@ -129,6 +127,14 @@ def advice(program: "Program", reason: str) -> MemoryError:
         f"{program.group.recipe.network.name}: the device has no memory for a single member "
         f"({reason}); a smaller batch_size, a smaller network, fewer or shorter rows in the "
         "training and validation parts, or another device will do."
+    )
+
+
+def no_room(plan: "Plan", reason: str) -> ValueError:
+    """The end before the beginning: the data are too much."""
+    return ValueError(
+        f"data: the device has no room for the {_mib(plan.data_bytes)} of its training and "
+        f"validation parts ({reason}); leave the rows on the disk, or use fewer or shorter ones."
     )
 
 

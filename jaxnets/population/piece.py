@@ -9,12 +9,14 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jaxnets.population.lanes import AXIS, Span, mesh_of
 from jaxnets.population.plan import Plan
-from jaxnets.population.program import AXIS, Compiled, Span, mesh_of
+from jaxnets.population.program import Compiled
 from jaxnets.population.progress import Progress
 from jaxnets.population.rows import Rows, filled, to_host
 from jaxnets.population.saver import Owner, Saver
 from jaxnets.population.stopping import StopRequest
+from jaxnets.train import Fault, Run
 
 
 class Keeping(NamedTuple):
@@ -71,11 +73,6 @@ class Piece:
             history={name: filled(array, records) for name, array in rows.history.items()},
             seconds=float(rows.seconds.sum()),
         )
-
-
-def records_of(plan: Plan) -> int:
-    """Records in a history of full length."""
-    return -(-plan.spec.epochs // plan.spec.history_every)
 
 
 def run_piece(
@@ -150,7 +147,10 @@ class PieceRun:
         self.run: Any = compiled.begin(self.lanes)
         self.position = np.zeros(real, np.int64)
         self.before = np.zeros(real)
-        self.history: dict[str, np.ndarray] = {}
+        self.history = {
+            name: np.full((real, len(plan.spec.records)), np.nan, np.float32)
+            for name in program.group.recipe.records(plan.spec.data.valid is not None)
+        }
         if saved is not None:
             self._resume(saved)
 
@@ -197,13 +197,7 @@ class PieceRun:
         self.position[:count] = saved.reached
         self.before[:count] = saved.seconds
         for name, array in saved.history.items():
-            self._curve(name)[:count] = filled(array, records_of(self.plan))
-
-    def _curve(self, name: str) -> np.ndarray:
-        if name not in self.history:
-            shape = (len(self.places), records_of(self.plan))
-            self.history[name] = np.full(shape, np.nan, np.float32)
-        return self.history[name]
+            self.history[name][:count] = filled(array, len(self.plan.spec.records))
 
     def _span(self, upto: np.ndarray) -> Span:
         span = Span(*np.zeros((2, self.compiled.program.width), np.int32))
@@ -217,7 +211,7 @@ class PieceRun:
         begin, end = chunk.first // every, -(-chunk.last // every)
         lanes = np.flatnonzero(chunk.first < chunk.last)
         for name, values in chunk.history.items():
-            rows, curve = np.asarray(values)[self.at], self._curve(name)
+            rows, curve = np.asarray(values)[self.at], self.history[name]
             for lane in lanes:
                 curve[lane, begin[lane] : end[lane]] = rows[lane, : end[lane] - begin[lane]]
         if self.progress is not None:
@@ -239,15 +233,24 @@ class PieceRun:
 
     def _rows(self) -> Rows:
         """All members as they are now, on the host."""
-        real = len(self.places)
+        real, run = len(self.places), to_host(self.run, self.at)
         records = -(-int(self.position.max()) // (self.unit * self.plan.spec.history_every))
         return Rows(
             places=self.places,
-            reached=self.position.copy(),
-            run=to_host(self.run, self.at),
+            reached=self._reached(run),
+            run=run,
             history={name: curve[:, :records].copy() for name, curve in self.history.items()},
             seconds=self.before + (perf_counter() - self.started) / real,
         )
+
+    def _reached(self, run: Run) -> np.ndarray:
+        """How far each has come, see `Rows`. Others may have taken those that train no more far
+        beyond the place where they ended.
+        """
+        epochs, every = self.plan.spec.epochs, self.plan.spec.history_every
+        failed, epoch = np.asarray(run.train.fault != Fault.NONE), np.asarray(run.epoch)
+        ended = np.where(failed, np.minimum((epoch // every + 1) * every, epochs), epoch)
+        return np.where(failed | np.asarray(run.stopped), ended * self.unit, self.position)
 
     def _finish(self) -> Piece:
         real, program = len(self.places), self.compiled.program
@@ -258,7 +261,7 @@ class PieceRun:
         if self.keeping is not None:
             rows = self._rows()
             self.keeping.saver.add(self.keeping.owner, rows)
-            return Piece.of(rows, records_of(self.plan))
+            return Piece.of(rows, len(self.plan.spec.records))
         run = self.run
         counts = run.epoch, run.kept_epoch, run.train.step, run.train.fault
         kept, (epochs, best_epoch, steps, fault) = to_host((run.kept, counts), self.at)

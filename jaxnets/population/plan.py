@@ -8,11 +8,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
-from jaxnets.nn.conv_choices import explain_convolutions
 from jaxnets.population import memory
+from jaxnets.population.plan_tables import both_tables, convolutions_table, programs_table
 from jaxnets.population.spec import Group, Spec, StepShape, step_cost
 from jaxnets.population.widths import kernel_entries
 from jaxnets.train import steps_per_epoch
@@ -25,8 +24,9 @@ CHUNK_FLOPS = 2e10
 """At most about so many floating-point operations of a member between two looks, one epoch at
 least. Both are constants: the chunks of a run do not depend on how long or how large it is."""
 
-SHOWN = 24
-"""How many widths of one program a plan lists."""
+BLOCK_BYTES = 2**24
+"""At most about so many bytes of rows on one device in one block of rows that are not in memory,
+one step at least."""
 
 TURNS = 8
 """On a CPU one dispatch serves up to so many members of each device, one after the other, as long
@@ -50,9 +50,10 @@ class Program:
             neighbours. What the last dispatch does not fill is padding.
         turns: so many times ``lanes`` members, one after the other, on one device in one dispatch;
             a property of the architecture, too.
-        parameters: of one member.
+        parameters: of one member, with the padding where widths are padded.
         step_flops: floating-point operations of one step of one member, as XLA counts them.
         state_bytes: parameters, other collections, optimizer and best weights of one member.
+        kept_bytes: parameters and other collections of one member.
         chunk_epochs: epochs per dispatch.
         steps_per_epoch: steps of one member in one epoch.
         wasted: the share of its arithmetic that goes into padded widths, see `make_spec`.
@@ -65,6 +66,7 @@ class Program:
     parameters: int
     step_flops: float
     state_bytes: int
+    kept_bytes: int
     chunk_epochs: int
     steps_per_epoch: int
     wasted: float = 0.0
@@ -95,8 +97,9 @@ class Plan:
         spec: what is to be trained.
         programs: one per group of members.
         devices: where it runs.
-        data_bytes: the data set on one device.
-        result_bytes: the kept weights of all members, on the host.
+        data_bytes: the data set on one device, or the blocks of it that are there at once.
+        result_bytes: what is kept of all members, on the host: parameters and other collections,
+            with the padding where widths are padded.
         remark: what is to be said about the memory of the host.
     """
 
@@ -129,79 +132,16 @@ class Plan:
 
     def table(self) -> Table:
         """The plan as a table for `rich`."""
-        devices = self.devices
-        table = Table(
-            title=f"{_count(len(self.spec.members), 'member')}, "
-            f"{_count(len(self.programs), 'program')}, "
-            f"{self.spec.epochs} epochs on {len(devices)} x {devices[0].device_kind}",
-            caption=f"{self.steps:,} member-steps, {_si(self.flops)}FLOP; "
-            f"per device {_binary(self.device_bytes)}B of data and states; "
-            f"results {_binary(self.result_bytes)}B on the host"
-            + (f"; {self.remark}" if self.remark else ""),
-            title_justify="left",
-            caption_justify="left",
-        )
-        table.add_column("network", overflow="fold")
-        for name in (
-            "members",
-            "at\nonce",
-            "in\nturn",
-            "pieces",
-            "parameters",
-            "FLOP/step",
-            "bytes",
-            "steps",
-        ):
-            table.add_column(name, justify="right", no_wrap=True)
-        for p in self.programs:
-            steps = p.steps_per_epoch * self.spec.epochs
-            table.add_row(
-                _label(p.group, p.wasted),
-                f"{len(p.group.rows)}",
-                f"{p.lanes * len(p.devices)}",
-                f"{p.turns}",
-                f"{p.pieces}",
-                f"{p.parameters:,}",
-                _si(p.step_flops),
-                _binary(p.state_bytes),
-                f"{steps:,}",
-            )
-        return table
+        return programs_table(self)
 
     def convolutions(self) -> Table | None:
         """How each convolution is going to be computed, and why, as a table for `rich`; ``None`` if
         there are none.
         """
-        networks = {p.group.recipe.network: p.group.recipe.batch_size for p in self.programs}
-        rows = [
-            (network.name, row)
-            for network, batch in networks.items()
-            for row in explain_convolutions(network, self.spec.data.input_shape, batch)
-        ]
-        if not rows:
-            return None
-        table = Table(title="convolutions", title_justify="left")
-        for name in ("layer", "what", "input", "kernel", "method", "because"):
-            table.add_column(name, overflow="fold")
-        before = ""
-        for name, row in rows:
-            if name != before and len(networks) > 1:
-                table.add_section()
-                table.add_row(name)
-            before = name
-            table.add_row(
-                row.layer, row.part, _shape(row.input), _shape(row.kernel), row.method, row.reason
-            )
-        return table
+        return convolutions_table(self)
 
     def __str__(self) -> str:
-        console = Console(width=100, color_system=None)
-        tables = [self.table(), self.convolutions()]
-        with console.capture() as capture:
-            for table in tables:
-                if table is not None:
-                    console.print(table)
-        return capture.get().rstrip()
+        return both_tables(self)
 
 
 def make_plan(
@@ -236,7 +176,7 @@ def make_plan(
         programs=programs,
         devices=places,
         data_bytes=_data_bytes(spec),
-        result_bytes=sum(len(p.group.rows) * 4 * p.parameters for p in programs),
+        result_bytes=sum(len(p.group.rows) * p.kept_bytes for p in programs),
     )
     return replace(plan, remark=memory.check_host(plan))
 
@@ -257,10 +197,10 @@ def _program(
     spec: Spec, group: Group, lanes: int | None, devices: tuple[jax.Device, ...]
 ) -> Program:
     recipe = group.recipe
-    state, flops = step_cost(StepShape.of(group, spec.data, spec.precision))
-    kept = state.params, state.collections
+    state, flops = step_cost(StepShape.of(group, spec.data, spec.precision, devices[0].platform))
+    kept_bytes = _bytes((state.params, state.collections))
     copies = 2 if recipe.keep == "best" else 1
-    state_bytes = _bytes(state.opt_state) + copies * _bytes(kept)
+    state_bytes = _bytes(state.opt_state) + copies * kept_bytes
     if lanes is None:
         room = memory.room_for_states(devices[0], _data_bytes(spec))
         lanes = _lanes(devices[0].platform, state_bytes, room)
@@ -276,26 +216,11 @@ def _program(
         parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)),
         step_flops=flops,
         state_bytes=state_bytes,
+        kept_bytes=kept_bytes,
         chunk_epochs=periods * spec.history_every,
         steps_per_epoch=steps,
         wasted=_wasted(spec, group),
     )
-
-
-def _label(group: Group, wasted: float) -> str:
-    """What a plan calls a group: its network, and the widths that share it or why none do."""
-    network = group.recipe.network
-    if group.unpadded:
-        return f"{network.name}; not padded: {group.unpadded}"
-    if not network.numbers_at_init or not group.numbers.keys() >= set(network.numbers_at_init):
-        return network.name
-    columns = [group.numbers[name].astype(int).tolist() for name in network.numbers_at_init]
-    widths = [
-        str(units[0]) if len(set(units)) == 1 else "-".join(map(str, units))
-        for units in sorted(set(zip(*columns, strict=True)))
-    ]
-    shown = widths if len(widths) <= SHOWN else [*widths[: SHOWN - 1], "...", widths[-1]]
-    return f"{network.name} for widths {', '.join(shown)}; {wasted:.0%} of it padding"
 
 
 def _wasted(spec: Spec, group: Group) -> float:
@@ -308,7 +233,7 @@ def _wasted(spec: Spec, group: Group) -> float:
     return 1 - true / (len(group.rows) * kernel_entries(wider, shape))
 
 
-def _lanes(platform: str, state_bytes: int, room: float = math.inf) -> int:
+def _lanes(platform: str, state_bytes: int, room: float) -> int:
     if platform == "cpu":
         return 1
     fitting = max(1, min(ACCELERATOR_BYTES, room) // max(state_bytes, 1))
@@ -326,28 +251,6 @@ def _bytes(tree: Any) -> int:
 def _data_bytes(spec: Spec) -> int:
     parts = [part for name, part in spec.data.parts().items() if name != "test"]
     arrays = {id(a): a for part in parts if part.in_memory for a in (part.x, part.y)}
-    return sum(array.nbytes for array in arrays.values())
-
-
-def _shape(sizes: Sequence[int]) -> str:
-    return "x".join(map(str, sizes))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def _si(value: float) -> str:
-    return _scaled(value, 1000.0, ("", "k", "M", "G", "T", "P", "E"))
-
-
-def _binary(value: float) -> str:
-    return _scaled(value, 1024.0, ("", "Ki", "Mi", "Gi", "Ti"))
-
-
-def _scaled(value: float, base: float, prefixes: tuple[str, ...]) -> str:
-    for prefix in prefixes[:-1]:
-        if abs(value) < base:
-            return f"{value:.3g} {prefix}"
-        value /= base
-    return f"{value:.3g} {prefixes[-1]}"
+    # Rows from the disk: a block under way, the next one, and one that is being read.
+    blocks = 0 if spec.data.train.in_memory else 3 * BLOCK_BYTES
+    return blocks + sum(array.nbytes for array in arrays.values())

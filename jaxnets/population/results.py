@@ -1,6 +1,6 @@
 """What comes out: labelled histories, trained networks, and the way back to any single member."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -13,65 +13,15 @@ import xarray as xr
 from jaxnets.data import Batch, Split
 from jaxnets.errors import lookup
 from jaxnets.network import Collections, Network, Params
+from jaxnets.population.group_result import GroupResult
+from jaxnets.population.labels import fault_name, labelled
 from jaxnets.population.members import Member
-from jaxnets.population.piece import Piece
-from jaxnets.population.plan import Plan, Program, make_plan
-from jaxnets.population.spec import Group, make_group
+from jaxnets.population.plan import Plan, make_plan
+from jaxnets.population.run import execute
+from jaxnets.population.spec import make_group
 from jaxnets.population.widths import trimmed
-from jaxnets.train import Fault, Recipe, evaluate
+from jaxnets.train import Recipe, evaluate
 from jaxnets.train.evaluate import predict
-
-
-@dataclass(frozen=True)
-class GroupResult:
-    """The members of one program, in the order of ``program.group.rows``.
-
-    Attributes:
-        program: which program.
-        kept: parameters and other collections of every member, stacked along a leading axis.
-        epochs: int32 ``(members,)``, epochs completed.
-        best_epoch: int32 ``(members,)``, the epochs after which the kept weights were taken.
-        steps: int32 ``(members,)``, steps taken; of a diverged member, the one that failed.
-        fault: int32 ``(members,)``, a `jaxnets.train.Fault`.
-        history: float32 ``(members, records)`` by name; NaN where a member no longer trained.
-        compile_seconds, run_seconds: wall time of compiling and of running the program, also in
-            former sittings.
-        older: lanes, by place, of members that were saved before a device had no memory for so
-            many, and the program was made smaller.
-    """
-
-    program: Program
-    kept: tuple[Params, Collections]
-    epochs: np.ndarray
-    best_epoch: np.ndarray
-    steps: np.ndarray
-    fault: np.ndarray
-    history: Mapping[str, np.ndarray]
-    compile_seconds: float
-    run_seconds: float
-    older: Mapping[int, int] = field(default_factory=dict)
-
-    @classmethod
-    def from_pieces(
-        cls, program: Program, pieces: Sequence[Piece], *, compile_seconds: float
-    ) -> "GroupResult":
-        """Join what the dispatches returned, in the order of the group."""
-        order = np.argsort(np.concatenate([piece.places for piece in pieces]))
-
-        def joined(*arrays: np.ndarray) -> np.ndarray:
-            return np.concatenate(arrays)[order]
-
-        return cls(
-            program=program,
-            kept=jax.tree.map(joined, *[piece.kept for piece in pieces]),
-            epochs=joined(*[piece.epochs for piece in pieces]),
-            best_epoch=joined(*[piece.best_epoch for piece in pieces]),
-            steps=joined(*[piece.steps for piece in pieces]),
-            fault=joined(*[piece.fault for piece in pieces]),
-            history=jax.tree.map(joined, *[piece.history for piece in pieces]),
-            compile_seconds=compile_seconds,
-            run_seconds=sum(piece.seconds for piece in pieces),
-        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +90,7 @@ class Runs:
         ``fault_step``. Coordinates of ``member``: the network, depth, width, every
         hyperparameter and every seed.
         """
-        return _history(self)
+        return labelled(self.plan.spec, self.groups)
 
     @property
     def diverged(self) -> list[tuple[int, int, str]]:
@@ -151,14 +101,15 @@ class Runs:
         for group in self.groups:
             for place in np.flatnonzero(group.fault):
                 row = group.program.group.rows[place]
-                found.append((row, int(group.steps[place]), _fault_name(group.fault[place])))
+                found.append((row, int(group.steps[place]), fault_name(group.fault[place])))
         return sorted(found)
 
     def __getitem__(self, member: int) -> Trained:
         """One member with the weights that were kept."""
-        group, place = self._find(member)
+        row = _index(member, len(self))
+        group, place = self._places[row]
         kept = jax.tree.map(lambda a: a[place], group.kept)
-        own = self.members[_index(member, len(self))]
+        own = self.members[row]
         trained, shape = group.program.group.recipe.network, self.plan.spec.data.input_shape
         params, collections = trimmed(own.network, trained, shape, kept)
         return Trained(own, params, collections, self.plan.spec.precision)
@@ -212,10 +163,8 @@ class Runs:
 
     def replay(self, member: int) -> "Runs":
         """Train one member again, alone, bit for bit: same lanes, same programs, one member."""
-        from jaxnets.population.run import execute
-
         row = _index(member, len(self))
-        group, place = self._find(member)
+        group, place = self._places[row]
         source = group.program.group
         spec = self.plan.spec
         alone = replace(spec, members=(self.members[row],), groups=(make_group(source, [place]),))
@@ -223,12 +172,14 @@ class Runs:
         plan = make_plan(alone, lanes=lanes, devices=self.plan.devices)
         return Runs(plan, tuple(execute(plan)))
 
-    def _find(self, member: int) -> tuple[GroupResult, int]:
-        row = _index(member, len(self))
-        for group in self.groups:
-            if row in group.program.group.rows:
-                return group, group.program.group.rows.index(row)
-        raise AssertionError(f"member {row} is in no group")
+    @cached_property
+    def _places(self) -> dict[int, tuple[GroupResult, int]]:
+        """Where each member is: its group, and its place in there."""
+        return {
+            row: (group, place)
+            for group in self.groups
+            for place, row in enumerate(group.program.group.rows)
+        }
 
     def _checked(self, argument: str, x: jax.Array) -> jax.Array:
         shape = self.plan.spec.data.input_shape
@@ -238,8 +189,8 @@ class Runs:
         return x
 
     def _evaluate(self, row: int, batch: Batch) -> dict[str, float]:
-        group, place = self._find(row)
-        source: Group = group.program.group
+        group, place = self._places[row]
+        source = group.program.group
         kept = jax.tree.map(lambda a: a[place], group.kept)
         numbers = {name: values[place] for name, values in source.numbers.items()}
         with jax.default_matmul_precision(self.plan.spec.precision):
@@ -265,57 +216,3 @@ def _index(member: int, count: int) -> int:
     if not -count <= member < count:
         raise IndexError(f"member: expected 0 <= member < {count}, got {member}.")
     return int(member) % count
-
-
-def _fault_name(code: int) -> str:
-    return "" if code == Fault.NONE else Fault(int(code)).name.lower()
-
-
-def _history(runs: Runs) -> xr.Dataset:
-    spec, count = runs.plan.spec, len(runs)
-    every, total = spec.history_every, spec.epochs
-    epochs = [*range(every, total, every), total]
-    names = list(dict.fromkeys(name for group in runs.groups for name in group.history))
-    curves = {name: np.full((count, len(epochs)), np.nan, np.float32) for name in names}
-    per_member: dict[str, np.ndarray] = {
-        "epochs": np.zeros(count, np.int32),
-        "best_epoch": np.zeros(count, np.int32),
-        "diverged": np.zeros(count, bool),
-        "fault": np.full(count, "", dtype="<U8"),
-        "fault_step": np.full(count, -1, np.int32),
-    }
-    for group in runs.groups:
-        rows = np.array(group.program.group.rows)
-        for name, values in group.history.items():
-            curves[name][rows[:, None], np.arange(values.shape[1])[None, :]] = values
-        failed = group.fault != Fault.NONE
-        per_member["epochs"][rows] = group.epochs
-        per_member["best_epoch"][rows] = group.best_epoch
-        per_member["diverged"][rows] = failed
-        per_member["fault"][rows] = [_fault_name(code) for code in group.fault]
-        per_member["fault_step"][rows] = np.where(failed, group.steps, -1)
-    return xr.Dataset(
-        {name: (("member", "epoch"), values) for name, values in curves.items()}
-        | {name: ("member", values) for name, values in per_member.items()},
-        coords={"member": np.arange(count), "epoch": epochs}
-        | {name: ("member", values) for name, values in _coordinates(runs.members).items()},
-    )
-
-
-def _coordinates(members: Sequence[Member]) -> dict[str, Any]:
-    """One array per coordinate; a member that lacks it has NaN, or an empty string."""
-    found = [member.coordinates for member in members]
-    names = list(dict.fromkeys(name for one in found for name in one))
-    columns = {}
-    for name in names:
-        values = [one.get(name) for one in found]
-        if any(isinstance(value, str) for value in values):
-            columns[name] = np.array(["" if v is None else str(v) for v in values])
-        elif any(v is None for v in values) and name.endswith("seed"):
-            columns[name] = np.array([
-                member.seeds["seed"] if v is None else v
-                for member, v in zip(members, values, strict=True)
-            ])  # fmt: skip
-        else:
-            columns[name] = np.array([np.nan if v is None else v for v in values])
-    return columns

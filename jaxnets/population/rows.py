@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from jaxnets import rng
+from jaxnets.population.lanes import Lanes
 from jaxnets.population.plan import Program
-from jaxnets.population.program import Lanes, init_function
+from jaxnets.population.program import init_function
 from jaxnets.population.spec import Spec
 from jaxnets.train import Fault, Run
 
@@ -23,8 +24,9 @@ class Rows:
 
     Attributes:
         places: int ``(members,)``, their places in the group.
-        reached: int ``(members,)``, epochs that they have behind them, also those that passed
-            after they had stopped.
+        reached: int ``(members,)``, how far they have come: epochs, or steps where training rows
+            stay on the disk. Of one that has stopped, up to the record that stopped it; of a
+            diverged one, up to the first record that it did not make.
         run: their `jaxnets.train.Run`, every leaf with a leading axis of members; keys as words.
         history: float32 ``(members, records)`` by name; NaN where there is none.
         seconds: float64 ``(members,)``, the share of each in the time of training.
@@ -112,10 +114,9 @@ class Layout:
         )
         paths = jax.tree_util.tree_leaves_with_path(self._words)
         self._names = [f"{place:03d}.{_text(path)}" for place, (path, _) in enumerate(paths)]
-        parts = ("train",) if spec.data.valid is None else ("train", "valid")
-        records = [f"{part}_{name}" for part in parts for name in recipe.record_names]
         self._records = {
-            name: f"{HISTORY}.{place:02d}.{_safe(name)}" for place, name in enumerate(records)
+            name: f"{HISTORY}.{place:02d}.{_safe(name)}"
+            for place, name in enumerate(recipe.records(spec.data.valid is not None))
         }
 
     def pack(self, rows: Rows) -> dict[str, np.ndarray]:

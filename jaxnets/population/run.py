@@ -3,120 +3,24 @@
 import gc
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import jax
 
 from jaxnets.population import memory
 from jaxnets.population.blocks import Blocks
-from jaxnets.population.folder import keeping, shared_settings
 from jaxnets.population.group import Keep, Known, look, run_group
-from jaxnets.population.plan import Plan, Program, make_plan
-from jaxnets.population.program import Compiled, Data, place
-from jaxnets.population.progress import Progress, make_progress
-from jaxnets.population.results import GroupResult, Runs
-from jaxnets.population.saver import SAVE_EVERY, Saver
-from jaxnets.population.spec import make_spec
+from jaxnets.population.group_result import GroupResult
+from jaxnets.population.lanes import Data, place
+from jaxnets.population.plan import Plan, Program
+from jaxnets.population.program import Compiled
+from jaxnets.population.progress import Progress
+from jaxnets.population.saver import Saver
 from jaxnets.population.stopping import Stopped
 
-
-def fit(
-    key: jax.Array,
-    data: Any,
-    members: object,
-    *,
-    loss: Any,
-    epochs: int,
-    optimizer: Any = "adam",
-    batch_size: int = 32,
-    lanes: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
-    progress: bool | None = None,
-    out: str | Path | None = None,
-    save_every: float = SAVE_EVERY,
-    **options: Any,
-) -> Runs:
-    """Train a population; a single network is a population of one.
-
-    A member's result is a function of the root key, its own seeds and its own settings: not of
-    the other members, their number or their order (see the laws in the README).
-
-    Args:
-        key: the root key, ``jax.random.key(...)``.
-        data: a `jaxnets.data.Dataset`. If it has a validation part, each member keeps the weights
-            that were best on it. Training rows may stay on the disk (`jaxnets.data.from_memmap`,
-            `jaxnets.data.from_source`); then a run is saved and continued within an epoch, too.
-        members: a list of members (`jaxnets.grid`, `jaxnets.member`), or one network.
-        loss: a name of `jaxnets.losses.LOSSES` or ``(outputs, batch, **numbers) -> (batch,)``.
-        epochs: passes over the training part.
-        optimizer: a name, `jaxnets.optim.adam(...)`, any ``optax.GradientTransformation``, or a
-            function of named numbers that returns one.
-        batch_size: examples per step; the last batch of an epoch is smaller where it must be.
-        lanes: members side by side on each device, see `make_plan`.
-        devices: where to run; ``None``: every local device.
-        progress: show a progress bar; ``None``: if standard error is a terminal.
-        out: a folder in which what has been reached is saved and found again: the same call
-            continues where it was stopped or killed, and ends in the same bits. A call for more
-            members or more epochs trains only what is new. Everything else must stay the same;
-            of your own functions their code is compared, see `jaxnets.population.identity`. The
-            first Ctrl-C or SIGTERM finishes the chunk and saves.
-        save_every: seconds between two saves; more where saving would take over 3 % of the time.
-            0: whenever it is possible, whatever it takes.
-        **options: ``metrics``, ``shuffle``, ``augment``, ``keep``, ``monitor``, ``patience``,
-            ``unroll`` (see `jaxnets.train.Recipe`), ``history_every`` (epochs between two
-            records) and ``precision`` of matrix products (``"highest"``).
-
-    Returns:
-        The trained members with their history.
-
-    Raises:
-        ValueError, TypeError: before anything is compiled, naming member and argument; or
-            ``out`` holds something else, naming the first difference.
-        OSError: ``out`` cannot be written to, or another process is at work there.
-        KeyboardInterrupt: stopped; with ``out``, saved, and the text says how to go on.
-
-    Warns:
-        RuntimeWarning: a saved state is damaged and not used, or could not be written.
-
-    Example:
-        >>> import jax, jaxnets as jn
-        >>> x = jax.random.normal(jax.random.key(1), (60, 2))
-        >>> data = jn.data.from_arrays(x, (x[:, 0] > 0).astype("int32"), key=jax.random.key(2))
-        >>> network = jn.nn.MLP([8], outputs=2)
-        >>> members = jn.grid(network=network, learning_rate=[0.01, 0.1], seed=range(2))
-        >>> runs = fit(jax.random.key(0), data, members, loss="softmax_cross_entropy", epochs=3)
-        >>> dict(runs.history.sizes)
-        {'member': 4, 'epoch': 3}
-    """
-    spec = make_spec(
-        key, data, members, epochs=epochs, loss=loss, optimizer=optimizer, batch_size=batch_size,
-        **options,
-    )  # fmt: skip
-    plan = make_plan(spec, lanes=lanes, devices=devices)
-    if out is None:
-        with make_progress(plan, progress) as bar:
-            return runs_of(plan, execute(plan, bar))
-    settings = shared_settings(
-        spec, loss=loss, optimizer=optimizer, batch_size=batch_size, lanes=lanes, **options
-    )
-    with (
-        keeping(Path(out), plan, settings, save_every=save_every) as keep,
-        make_progress(plan, progress) as bar,
-    ):
-        return runs_of(plan, execute(plan, bar, keep))
-
-
-def runs_of(plan: Plan, results: Iterable[GroupResult]) -> Runs:
-    """The trained members, with the plan as it was carried out: a program that a device had no
-    memory for was made smaller.
-    """
-    groups = tuple(results)
-    return Runs(replace(plan, programs=tuple(group.program for group in groups)), groups)
+Compiling = Future[tuple[Compiled | Blocks, float]]
 
 
 def execute(
@@ -144,17 +48,17 @@ def execute(
 
     Raises:
         Stopped: somebody has asked to stop, and everything is saved.
+        ValueError: a device has no memory for the data.
         MemoryError: a device has no memory for a single member.
 
     Warns:
         RuntimeWarning: a program was halved (with ``keep``, its store tells).
     """
     if keep is not None and keep.processes is not None:
-        keep = _train_share(plan, progress, keep, compile_first)
+        # All of its progress is made there: the others' members count as done from the beginning.
+        keep, progress = _train_share(plan, progress, keep, compile_first), None
     groups = [look(plan, program, keep) for program in plan.programs]
-    if progress is not None:
-        for known in groups:
-            progress.skip(known.program, len(known.done), known.behind)
+    _skip(progress, groups)
     yield from _execute(plan, groups, progress, keep, compile_first)
 
 
@@ -166,11 +70,21 @@ def _train_share(plan: Plan, progress: Progress | None, keep: Keep, compile_firs
     assert processes is not None
     known = [look(plan, program, keep) for program in plan.programs]
     mine = [group.share(processes.index, processes.count) for group in known]
+    _skip(progress, mine)
     mine = [group for group in mine if group.missing.size]
     for _ in _execute(plan, mine, progress, keep, compile_first):
         pass
     processes.meet("trained")
     return keep._replace(store=keep.store.again(), processes=None)
+
+
+def _skip(progress: Progress | None, groups: Sequence[Known]) -> None:
+    """All that is not to be trained here is behind us."""
+    if progress is not None:
+        for known in groups:
+            others = len(known.found) - len(known.missing)
+            epochs = known.behind + known.plan.spec.epochs * (others - len(known.done))
+            progress.skip(known.program, others, epochs)
 
 
 def _execute(
@@ -185,16 +99,8 @@ def _execute(
     saver = None if keep is None else Saver(keep.store, keep.save_every)
     complete = save = False
     try:
-        placed: dict[tuple[jax.Device, ...], Data] = {}
-        compiling: list[Future[tuple[Compiled | Blocks, float]] | None] = []
-        for known in groups:
-            if not known.missing.size:
-                compiling.append(None)
-                continue
-            devices = known.program.devices
-            if devices not in placed:
-                placed[devices] = place(plan.spec.data, known.program)
-            compiling.append(pool.submit(_compile, plan, known.program, placed[devices]))
+        data = _placed(plan) if any(known.missing.size for known in groups) else None
+        compiling = [_begin(pool, known, data) for known in groups]
         if compile_first:
             for future in compiling:
                 _wait(future, keep)
@@ -206,12 +112,13 @@ def _execute(
                     break
                 if saver is not None:
                     saver.flush()
+                before, known = known, _smaller(known, result, keep)
                 if progress is not None and here is not None:
                     progress.back(here)
-                known = _smaller(known, result, keep)
-                data, future = placed[known.program.devices], None
-                if known.missing.size:
-                    future = pool.submit(_compile, plan, known.program, data)
+                    done = len(known.done) - len(before.done)
+                    progress.skip(known.program, done, known.behind - before.behind)
+                    here = progress.here()
+                future = _begin(pool, known, data)
             yield result
         complete = save = True
     except (Exception, GeneratorExit, Stopped):
@@ -224,9 +131,27 @@ def _execute(
         pool.shutdown(wait=complete, cancel_futures=True)
 
 
+def _placed(plan: Plan) -> Data:
+    """The data on the devices, which are those of every program."""
+    try:
+        return jax.block_until_ready(place(plan.spec.data, plan.programs[0]))
+    except jax.errors.JaxRuntimeError as error:
+        reason = memory.refusal(error)
+        if reason is None:
+            raise
+        raise memory.no_room(plan, reason) from error
+
+
+def _begin(pool: ThreadPoolExecutor, known: Known, data: Data | None) -> Compiling | None:
+    """Compile what is needed for the missing members, if there are any."""
+    if data is None or not known.missing.size:
+        return None
+    return pool.submit(_compile, known.plan, known.program, data)
+
+
 def _attempt(
     known: Known,
-    future: Future[tuple[Compiled | Blocks, float]] | None,
+    future: Compiling | None,
     progress: Progress | None,
     keep: Keep | None,
     saver: Saver | None,
@@ -238,7 +163,7 @@ def _attempt(
         _wait(future, keep)
         compiled, seconds = (None, 0.0) if future is None else future.result()
         return run_group(known, compiled, seconds, progress, keep, saver)
-    except (RuntimeError, MemoryError) as error:
+    except jax.errors.JaxRuntimeError as error:
         reason = memory.refusal(error)
         if reason is None:
             raise
@@ -257,12 +182,11 @@ def _smaller(known: Known, reason: str, keep: Keep | None) -> Known:
         warnings.warn(text, RuntimeWarning, stacklevel=4)
     else:
         keep.store.tell(text)
-        if keep.halved is not None:
-            keep.halved.append({
-                "network": before.group.recipe.network.name,
-                "lanes": [before.lanes, program.lanes],
-                "turns": [before.turns, program.turns],
-            })  # fmt: skip
+        keep.halved.append({
+            "network": before.group.recipe.network.name,
+            "lanes": [before.lanes, program.lanes],
+            "turns": [before.turns, program.turns],
+        })  # fmt: skip
     return known.again(program, keep)
 
 
@@ -273,7 +197,7 @@ def _compile(plan: Plan, program: Program, data: Data) -> tuple[Compiled | Block
     return compiled, perf_counter() - start
 
 
-def _wait(future: Future[tuple[Compiled | Blocks, float]] | None, keep: Keep | None) -> None:
+def _wait(future: Compiling | None, keep: Keep | None) -> None:
     """Until it is compiled; a request to stop is heard meanwhile."""
     if future is None:
         return

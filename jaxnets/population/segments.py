@@ -2,13 +2,16 @@
 after what they hold.
 
 A segment is a folder ``00000012-0f3a...``: the number counts the segments of one place, the rest is
-the SHA-256 of ``index.json``, which has that of every other file. The arrays are an Orbax
-checkpoint in ``arrays/``. Nothing in it is code, and nothing is read before its checksum is right.
+the SHA-256 of ``index.json``, which has that of every other file. The arrays are in ``arrays/``:
+their bytes one after the other as one Orbax checkpoint of one array (a plain file where several
+processes write, each its own), and a table of their names, dtypes and shapes. Nothing in it is
+code, and nothing is read before its checksum is right.
 """
 
 import hashlib
 import importlib
 import json
+import logging
 import math
 import os
 import re
@@ -26,7 +29,7 @@ import numpy as np
 from jaxnets.files import TEMPORARY, sync
 
 INDEX, ARRAYS = "index.json", "arrays"
-_SHAPES, _BYTES = "shapes.json", "bytes"
+_TABLE, _BYTES = "table.json", "bytes"
 _NAME = re.compile(r"(\d{8})-([0-9a-f]{32})")
 
 
@@ -50,7 +53,7 @@ class Segment:
         path: the folder.
         generation: a later one has a larger number.
         members: identities, see `jaxnets.population.identity`.
-        reached: epochs that each member has behind it.
+        reached: how far each member has come, see `jaxnets.population.rows.Rows`.
         active: whether it still trains: neither diverged nor stopped.
         final: whether no member has anything left to do, as far as was asked when it was written.
         about: what else was written down.
@@ -225,36 +228,49 @@ def _sha256(path: Path) -> str:
 
 
 def _save(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """All arrays as one, and a table of names, dtypes and shapes: Orbax spends time, files and
+    (for good) some kilobytes of memory on each array that it saves, and a state has dozens.
+    """
+    path.mkdir()
+    table = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
+    (path / _TABLE).write_text(json.dumps(table))
+    content = b"".join(array.tobytes() for array in arrays.values())
     if jax.process_count() > 1:  # Orbax would have all processes write one checkpoint together
-        path.mkdir()
-        shapes = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
-        (path / _SHAPES).write_text(json.dumps(shapes))
-        (path / _BYTES).write_bytes(b"".join(array.tobytes() for array in arrays.values()))
+        (path / _BYTES).write_bytes(content)
         return
     with _checkpointer() as checkpointer:
-        checkpointer.save(path.absolute(), dict(arrays))
+        checkpointer.save((path / _BYTES).absolute(), {_BYTES: np.frombuffer(content, np.uint8)})
 
 
 def _restore(path: Path) -> dict[str, np.ndarray]:
-    if (path / _SHAPES).exists():
-        content, found, start = (path / _BYTES).read_bytes(), {}, 0
-        for name, (dtype, shape) in json.loads((path / _SHAPES).read_text()).items():
-            count = math.prod(shape)
-            array = np.frombuffer(content, jnp.dtype(dtype), count, start)
-            found[name] = array.reshape(shape).copy()
-            start += array.nbytes
-        return found
+    content, found, start = _restored_bytes((path / _BYTES).absolute()), {}, 0
+    for name, (dtype, shape) in json.loads((path / _TABLE).read_text()).items():
+        array = np.frombuffer(content, jnp.dtype(dtype), math.prod(shape), start)
+        found[name] = array.reshape(shape).copy()
+        start += array.nbytes
+    return found
+
+
+def _restored_bytes(path: Path) -> Any:
+    if path.is_file():
+        return path.read_bytes()
     with _checkpointer() as checkpointer:
-        return {name: np.asarray(a) for name, a in checkpointer.restore(path.absolute()).items()}
+        return np.ascontiguousarray(checkpointer.restore(path)[_BYTES])
 
 
 def _checkpointer() -> Any:
     import orbax.checkpoint as ocp  # slow to import, and only needed by who saves
 
+    logging.getLogger("absl").addFilter(_unexpected)
     own = jax.process_index()  # other processes have no part in this
     alone = ocp.options.MultiprocessingOptions(primary_host=own, active_processes={own})
-    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    handler = ocp.PyTreeCheckpointHandler(use_ocdbt=False, multiprocessing_options=alone)
     return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
+def _unexpected(record: logging.LogRecord) -> bool:
+    """Orbax warns that an array saved alone is not one of many to be merged."""
+    return "Skipping merge of OCDBT checkpoints" not in record.getMessage()
 
 
 def prepare() -> None:

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnets import rng
+from jaxnets import environment, rng
 from jaxnets.data import Batch, Dataset
 from jaxnets.errors import lookup
+from jaxnets.nn.conv_choices import traced_for
 from jaxnets.population.members import Member, as_members
 from jaxnets.population.widths import share
 from jaxnets.train import Recipe, TrainState, init_state, make_recipe, step
@@ -67,6 +68,12 @@ class Spec:
     history_every: int
     precision: str
     widths: str = "exact"
+
+    @property
+    def records(self) -> tuple[int, ...]:
+        """The epochs after which there is a record: every so many, and the last."""
+        every, last = self.history_every, self.epochs
+        return (*range(every, last, every), last)
 
 
 def make_spec(
@@ -160,7 +167,7 @@ def _group(
             unpadded=recipes[program][1],
         )
         with _naming(rows[0], members[rows[0]]):
-            step_cost(StepShape.of(group, data, precision))
+            step_cost(StepShape.of(group, data, precision, jax.default_backend()))
         groups.append(group)
     return tuple(groups)
 
@@ -195,6 +202,8 @@ class StepShape:
         names: the numbers that are part of the program.
         batch: shapes and dtypes of inputs and targets.
         precision: of matrix products.
+        platform: the kind of device that it is for.
+        flags: see `flags`.
     """
 
     recipe: Recipe = field(compare=False)
@@ -202,12 +211,21 @@ class StepShape:
     names: tuple[str, ...]
     batch: Batch
     precision: str
+    platform: str
+    flags: tuple[str, ...]
 
     @classmethod
-    def of(cls, group: Group, data: Dataset, precision: str) -> "StepShape":
-        """The step of one group."""
-        batch = _example(data, group.recipe.batch_size)
-        return cls(group.recipe, program_key(group.recipe), group.names, batch, precision)
+    def of(cls, group: Group, data: Dataset, precision: str, platform: str) -> "StepShape":
+        """The step of one group, under the flags of now."""
+        return cls(
+            recipe=group.recipe,
+            structure=program_key(group.recipe),
+            names=group.names,
+            batch=_example(data, group.recipe.batch_size),
+            precision=precision,
+            platform=platform,
+            flags=environment.flags(),
+        )
 
 
 class StepCost(NamedTuple):
@@ -235,7 +253,7 @@ def step_cost(shape: StepShape) -> StepCost:
 
     key = rng.abstract_key()
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in shape.names}
-    with jax.default_matmul_precision(shape.precision):
+    with jax.default_matmul_precision(shape.precision), traced_for(shape.platform):
         state = jax.eval_shape(begin, key, numbers, shape.batch.x)
         lowered = jax.jit(one).lower(state, key, numbers, shape.batch)
     return StepCost(state, float((lowered.cost_analysis() or {}).get("flops", 0.0)))

@@ -54,6 +54,9 @@ class StopRequest:
 def stop_on_signals() -> Iterator[StopRequest]:
     """While the block runs, the first Ctrl-C or SIGTERM is only noted; the second acts at once.
 
+    One that comes too late for the block to heed acts when the block has ended: whoever calls it in
+    a loop is stopped all the same.
+
     Outside the main thread, where Python knows no signals, nothing is changed.
 
     Yields:
@@ -85,3 +88,5 @@ def stop_on_signals() -> Iterator[StopRequest]:
         yield request
     finally:
         restore()
+    if request.number is not None:  # nobody has: `Stopped` would have passed by here
+        os.kill(os.getpid(), request.number)

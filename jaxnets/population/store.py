@@ -22,7 +22,7 @@ class Found(NamedTuple):
     Attributes:
         segment: which holds it.
         row: its place in there.
-        reached: epochs that it has behind it.
+        reached: how far it has come, see `jaxnets.population.rows.Rows`.
         active: whether it still trains.
     """
 
@@ -31,9 +31,9 @@ class Found(NamedTuple):
     reached: int
     active: bool
 
-    def done(self, epochs: int) -> bool:
-        """Whether nothing is left to do."""
-        return self.reached >= epochs or not self.active
+    def done(self, end: int) -> bool:
+        """Whether nothing is left to do to come as far as ``end``."""
+        return self.reached >= end or not self.active
 
 
 class Store:
@@ -69,22 +69,26 @@ class Store:
         """The folder as it is now, with what other processes have written."""
         return Store(self.folder, self.tell)
 
-    def find(self, members: Sequence[str], epochs: int, every: int) -> list[Found | None]:
+    def find(
+        self, members: Sequence[str], epochs: int, every: int, unit: int = 1
+    ) -> list[Found | None]:
         """The furthest that is known of each member and leads to ``epochs``.
 
-        A state in between two records is of use only if training was to end there: to end, it made
-        a record that a longer training does not make.
+        A state at the end of an epoch that has no record is of use only if training is to end
+        there: to end, it made a record that a longer training does not make. Within an epoch every
+        state is of use.
 
         Args:
             members: identities.
             epochs: how far training is to go.
             every: epochs between two records.
+            unit: what an epoch counts in `Found.reached`: 1, or its steps.
 
         Returns:
             One entry per member; ``None`` for those that begin at the beginning.
         """
         while True:
-            best = self._best(epochs, every)
+            best = self._best(epochs * unit, every * unit, unit)
             found = [best.get(member) for member in members]
             used = {one.segment.path: one.segment for one in found if one is not None}
             if all(self._is_good(segment) for segment in used.values()):
@@ -154,13 +158,17 @@ class Store:
         with self._mutex:
             self._good[segment.path] = segment
             self._checked.add(segment.path)
-            for old in (*self._superfluous(), *([instead_of] if instead_of else [])):
-                self._good.pop(old.path, None)
-                segments.remove(old)
+            if instead_of:
+                self._take_away([instead_of])
+            self._take_away(self._superfluous())
         return segment
 
     def tidy(self) -> None:
-        """Take away what was found damaged: what it held has been made again."""
+        """Take away what was found damaged: what it held has been made again; and what whoever was
+        killed could not take away any more.
+        """
+        with self._mutex:
+            self._take_away(self._superfluous())
         for path in self._damaged:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -168,14 +176,15 @@ class Store:
                 path.unlink(missing_ok=True)
         self._damaged.clear()
 
-    def _best(self, epochs: int, every: int) -> dict[str, Found]:
+    def _best(self, end: int, period: int, unit: int) -> dict[str, Found]:
         best: dict[str, Found] = {}
         with self._mutex:
             known = sorted(self._good.values(), key=lambda segment: segment.generation)
         for segment in known:
             each = zip(segment.members, segment.reached, segment.active, strict=True)
             for row, (member, reached, active) in enumerate(each):
-                if reached != epochs and (reached > epochs or reached % every):
+                leads_on = reached < end and (reached % unit or reached % period == 0)
+                if reached != end and not leads_on:
                     continue
                 if member not in best or best[member].reached <= reached:
                     best[member] = Found(segment, row, reached, active)
@@ -200,6 +209,11 @@ class Store:
             f"{path} is damaged ({error}) and is not used; what it held comes from an older "
             "state, or is trained again."
         )
+
+    def _take_away(self, old: Sequence[Segment]) -> None:
+        for segment in old:
+            self._good.pop(segment.path, None)
+            segments.remove(segment)
 
     def _superfluous(self) -> list[Segment]:
         """Those on the way of which every member has a final state or two newer ones."""

@@ -4,24 +4,23 @@ The order of the rows is the same function of key and epoch as in memory, so the
 member is the number of its steps, and every block's end is a place to save and to go on from.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxnets import rng
-from jaxnets.data import Batch, StreamedSplit
-from jaxnets.population.blocks import Blocks, Lengths, Walking
+from jaxnets.data import Batch
+from jaxnets.population.blocks import Blocks
+from jaxnets.population.jobs import Job, jobs
 from jaxnets.population.piece import Keeping, Piece, PieceRun
 from jaxnets.population.plan import Plan, Program
 from jaxnets.population.progress import Progress
+from jaxnets.population.reader import Reader
 from jaxnets.population.rows import Layout, Rows
 from jaxnets.population.spec import Spec
-from jaxnets.train.checks import check_targets, output_shape
+from jaxnets.train import Run
 
 
 def run_streamed_piece(
@@ -49,11 +48,11 @@ class StreamLayout(Layout):
 
     def pack(self, rows: Rows) -> dict[str, np.ndarray]:
         """The rows as named arrays; records of complete epochs are left out."""
-        walking: Any = rows.run
-        arrays = super().pack(replace(rows, run=walking.run))
+        run = rows.run
+        arrays = super().pack(replace(rows, run=run._replace(records=None)))
         used = int((rows.reached % self._steps).max())
         if used:
-            arrays |= {self._parts[k]: v[:, :used] for k, v in walking.records.items()}
+            arrays |= {self._parts[k]: v[:, :used] for k, v in run.records.items()}
         return arrays
 
     def unpack(
@@ -67,148 +66,11 @@ class StreamLayout(Layout):
             if stored in arrays:
                 found = arrays[stored]
                 records[name][:, : found.shape[1]] = found
-        walking: Any = Walking(rows.run, records)
-        return replace(rows, run=walking)
+        return replace(rows, run=rows.run._replace(records=records))
 
-    def typed(self, run: Any) -> Any:
+    def typed(self, run: Run) -> Run:
         """A state whose words are keys again where the group's are keys."""
-        return Walking(super().typed(run.run), run.records)
-
-
-class Job(NamedTuple):
-    """What the lanes do next.
-
-    Attributes:
-        going: which members take part, bool ``(members,)``.
-        position: steps behind each of them, int ``(members,)``.
-        steps: how many they take; 0: they end an epoch.
-    """
-
-    going: np.ndarray
-    position: np.ndarray
-    steps: int
-
-
-def jobs(position: np.ndarray, epochs: int, lengths: Lengths) -> Iterator[Job]:
-    """All blocks of members from their positions on, in order; none depends on what comes out.
-
-    Args:
-        position: int ``(members,)``, steps behind each.
-        epochs: how many there are to be.
-        lengths: of an epoch.
-
-    Yields:
-        Blocks and ends of epochs.
-
-    Example:
-        >>> lengths = Lengths(examples=10, size=4, whole=2, rest=2, block=2)
-        >>> [(job.position.tolist(), job.steps) for job in jobs(np.array([0]), 1, lengths)]
-        [([0], 2), ([2], 1), ([3], 0)]
-    """
-    steps = lengths.steps
-    # Where a member is in its epoch; the end of one is not yet the beginning of the next.
-    epoch, step = position // steps, position % steps
-    while (left := epoch < epochs).any():
-        ended, at_rest = left & (step == steps), left & (step == lengths.whole) & (step < steps)
-        if ended.any():
-            yield Job(ended, epoch * steps + step, 0)
-            epoch, step = epoch + ended, np.where(ended, 0, step)
-            continue
-        going = at_rest if at_rest.any() else left
-        count = 1 if at_rest.any() else int((lengths.whole - step[going]).min())
-        count = min(count, lengths.block)
-        yield Job(going, epoch * steps + step, count)
-        step = step + count * going
-
-
-class _Reader:
-    """Reads the rows of blocks, in a thread of its own.
-
-    Args:
-        plan: the population's.
-        compiled: the group's programs.
-        places: of the members in the group.
-        at: their places among the lanes.
-    """
-
-    def __init__(self, plan: Plan, compiled: Blocks, places: np.ndarray, at: np.ndarray) -> None:
-        assert isinstance(plan.spec.data.train, StreamedSplit)
-        self.part, self.compiled, self.at = plan.spec.data.train, compiled, at
-        self.recipe, self.lengths = compiled.program.group.recipe, compiled.lengths
-        self.outputs = output_shape(self.recipe, plan.spec.data.train.x)
-        seeds = compiled.program.group.seeds[places, rng.Stream.ORDER]
-        self.seeds = [int(seed) for seed in seeds]
-        self._root = plan.spec.key
-        self._orders: dict[tuple[int, int], np.ndarray] = {}
-
-    def read(self, job: Job, active: np.ndarray) -> Batch:
-        """The rows of a block for all lanes, on their devices: zeros for those without a part."""
-        lengths, steps, width = self.lengths, self.lengths.steps, self.compiled.program.width
-        is_rest = bool((job.position[job.going] % steps == lengths.whole).all() and lengths.rest)
-        count = lengths.rest if is_rest else job.steps * lengths.size
-        room = lengths.rest if is_rest else lengths.block * lengths.size
-        x = np.zeros((width, room, *self.part.x.shape[1:]), self.part.x.dtype)
-        y = x
-        if not self.part.reconstructs:
-            y = np.zeros((width, room, *self.part.y.shape[1:]), self.part.y.dtype)
-        wanted: dict[tuple[int, int], list[int]] = {}
-        for lane in np.flatnonzero(job.going & active).tolist():
-            wanted.setdefault((self.seeds[lane], int(job.position[lane])), []).append(lane)
-        self._forget(job)
-        for (seed, position), lanes in wanted.items():  # equal orders are read once
-            epoch, step = divmod(position, steps)
-            first = step * lengths.size
-            rows = self._order(seed, epoch)[first : first + count]
-            batch = self.part.read_rows(rows)
-            self._check(batch, rows)
-            x[self.at[lanes], :count] = batch.x
-            if y is not x:
-                y[self.at[lanes], :count] = batch.y
-        return self.compiled.rows(Batch(x, y))
-
-    def _order(self, seed: int, epoch: int) -> np.ndarray:
-        n = self.lengths.examples
-        if not self.recipe.shuffle or self.lengths.size == n:
-            seed, epoch = -1, -1
-        if (seed, epoch) not in self._orders:
-            order = np.arange(n) if epoch < 0 else _order(self._root, seed, epoch, n)
-            self._orders[seed, epoch] = order
-        return self._orders[seed, epoch]
-
-    def _forget(self, job: Job) -> None:
-        """Orders of epochs that are over."""
-        oldest = int((job.position[job.going] // self.lengths.steps).min())
-        for seed, epoch in list(self._orders):
-            if 0 <= epoch < oldest:
-                del self._orders[seed, epoch]
-
-    def _check(self, batch: Batch, rows: np.ndarray) -> None:
-        """Whether the targets are what the loss takes; the error names the first row that is not.
-
-        Raises:
-            ValueError: they are not.
-        """
-        if self.outputs is None:
-            return
-        try:
-            check_targets(self.recipe, batch.y, self.outputs, "data.train.y: ")
-        except ValueError:
-            for at in np.argsort(rows):
-                where = f"data.train.y[{rows[at]}:{rows[at] + 1}]: "
-                check_targets(self.recipe, batch.y[at : at + 1], self.outputs, where)
-            raise
-
-
-def _order(root: jax.Array, seed: int, epoch: int, n: int) -> np.ndarray:
-    stream = rng.Stream.ORDER
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        words = jnp.asarray(np.asarray(jax.random.key_data(root)))
-        key = jax.random.wrap_key_data(words, impl="threefry2x32")
-        key = rng.stream_keys(key, {"seed": jnp.uint32(seed)})[stream]
-        return np.asarray(_epoch_order(key, jnp.int32(epoch), n))
-
-
-_epoch_order = jax.jit(rng.epoch_order, static_argnums=2)
+        return super().typed(run._replace(records=None))._replace(records=run.records)
 
 
 class _StreamRun(PieceRun):
@@ -230,7 +92,7 @@ class _StreamRun(PieceRun):
 
     def to_the_end(self) -> Piece:
         """Block after block; the next is read while one is under way."""
-        reader = _Reader(self.plan, self.blocks, self.places, self.at)
+        reader = Reader(self.plan, self.blocks, self.places, self.at)
         todo = jobs(self.position, self.plan.spec.epochs, self.blocks.lengths)
         with ThreadPoolExecutor(1, thread_name_prefix="read") as thread:
 
@@ -262,10 +124,7 @@ class _StreamRun(PieceRun):
 
     def _take(self, job: Job, batch: Batch) -> None:
         going, start = self._everyone(job.going), self._everyone(job.position % self.unit)
-        if bool((start[self.at][job.going] == self.blocks.lengths.whole).all()):
-            self.run = self.blocks.rest(self.run, self.lanes, going, start, batch)
-        else:
-            self.run = self.blocks.block(self.run, self.lanes, going, start, batch, job.steps)
+        self.run = self.blocks.take(self.run, self.lanes, going, start, batch, job.steps, job.rest)
         self.position = self.position + job.steps * job.going
 
     def _end(self, job: Job) -> None:
@@ -276,7 +135,7 @@ class _StreamRun(PieceRun):
             self.run, self.lanes, self._everyone(job.going), self._everyone(due)
         )
         for name, values in record.items() if due.any() else ():
-            curve, found = self._curve(name), np.asarray(values)[self.at]
+            curve, found = self.history[name], np.asarray(values)[self.at]
             for lane in np.flatnonzero(due):
                 curve[lane, (number[lane] - 1) // every] = found[lane]
         if self.progress is not None:

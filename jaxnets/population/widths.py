@@ -63,7 +63,8 @@ def share(recipe: Recipe, numbers: Mapping[str, float]) -> Shared:
         >>> share(recipe, {**recipe.defaults, "eps": 0.0}).reason
         'adam with an eps of 0 divides zero by zero'
     """
-    found = _padded(recipe.network)
+    # JAX's own setting is part of what is remembered: there is no padding without it.
+    found = _padded(recipe.network, jax.config.values["jax_threefry_partitionable"])
     if isinstance(found, str):
         return Shared(recipe, {}, found)
     wider, units = found
@@ -111,7 +112,7 @@ def kernel_entries(network: Network, shape: tuple[int, ...]) -> int:
 
 
 @functools.lru_cache(maxsize=1024)
-def _padded(network: Network) -> tuple[Network, dict[str, float]] | str:
+def _padded(network: Network, partitionable: bool) -> tuple[Network, dict[str, float]] | str:
     method = getattr(network.module, "padded", None)
     if method is None:
         return f"{network.name.partition('(')[0]} cannot be padded"

@@ -11,11 +11,12 @@ import xarray as xr
 
 from jaxnets import environment
 from jaxnets.files import check_writable, now, replacing, write_manifest
+from jaxnets.population.fitting import runs_of
 from jaxnets.population.folder import check_owner, opened, state_bytes
 from jaxnets.population.group import Keep, Known, look
 from jaxnets.population.plan import Plan, Program
 from jaxnets.population.progress import make_progress
-from jaxnets.population.run import execute, runs_of
+from jaxnets.population.run import execute
 from jaxnets.population.saver import SAVE_EVERY
 from jaxnets.study import figures
 from jaxnets.study.report import PAIRED, SUMMARY, Report
@@ -185,7 +186,7 @@ def _rest(study: "Study", known: list[Known]) -> tuple[Plan, list[tuple[int, int
 
 def _bytes(plan: Plan) -> int:
     """What state and results take: the history is there twice."""
-    records = -(-plan.spec.epochs // plan.spec.history_every)
+    records = len(plan.spec.records)
     names = len(plan.programs[0].group.recipe.record_names)
     return state_bytes(plan) + 8 * len(plan.spec.members) * records * names
 

@@ -1,5 +1,6 @@
 """What a run is refused for, in Python, before anything is compiled."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from jaxnets import losses, rng
 from jaxnets.errors import unknown_name
 from jaxnets.hyper import check_number
+from jaxnets.network import Network
 from jaxnets.train.recipe import GENERAL, GENERAL_BOUNDS, Recipe
 
 
@@ -85,7 +87,7 @@ def output_shape(recipe: Recipe, x: Any) -> tuple[int, ...] | None:
         (32, 3)
     """
     x = jax.ShapeDtypeStruct((recipe.batch_size, *x.shape[1:]), x.dtype)
-    outputs = _outputs(recipe, x)
+    outputs = _outputs(recipe.network, x)
     return outputs.shape if isinstance(outputs, jax.ShapeDtypeStruct) else None
 
 
@@ -134,9 +136,9 @@ def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: tuple[str, ..
         module.clone(**share(rest & set(module.__dataclass_fields__)))
 
 
-def _outputs(recipe: Recipe, x: jax.ShapeDtypeStruct) -> Any:
+@functools.lru_cache(maxsize=256)
+def _outputs(network: Network, x: jax.ShapeDtypeStruct) -> Any:
     """Shapes and dtypes of what the network makes of a batch."""
-    network = recipe.network
     try:
         params, collections = jax.eval_shape(network.init, rng.abstract_key(), x)
     except Exception as error:

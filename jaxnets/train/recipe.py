@@ -51,7 +51,8 @@ class Recipe:
             larger if its name has "accuracy" in it.
         patience: stop after so many epochs without a better ``monitor``; ``None``: never.
         unroll: steps per iteration of the compiled loop; changes speed and compile time, and
-            the last bits.
+            the last bits. Rows that stay on the disk are walked step by step whatever it is: how
+            many come at once depends on other members.
     """
 
     network: Network
@@ -76,6 +77,17 @@ class Recipe:
     def record_names(self) -> tuple[str, ...]:
         """What is measured on each part of the data: ``("loss", "accuracy")``, say."""
         return ("loss", *(name for name, _ in self.metrics))
+
+    def records(self, valid: bool) -> tuple[str, ...]:
+        """What a history holds, ``valid``: if there is a validation part.
+
+        Example:
+            >>> import jaxnets as jn
+            >>> make_recipe(jn.nn.MLP([8], outputs=3), loss="softmax_cross_entropy").records(True)
+            ('train_loss', 'train_accuracy', 'valid_loss', 'valid_accuracy')
+        """
+        parts = ("train", "valid") if valid else ("train",)
+        return tuple(f"{part}_{name}" for part in parts for name in self.record_names)
 
     @property
     def maximized(self) -> bool:
@@ -152,11 +164,7 @@ def make_recipe(
         unroll=positive_integer("unroll", unroll),
     )
     lookup("mode", mode, dict.fromkeys(("auto", "min", "max")))
-    lookup(
-        "monitor",
-        monitor,
-        {f"{part}_{name}": 0 for name in recipe.record_names for part in ("valid", "train")},
-    )
+    lookup("monitor", monitor, dict.fromkeys(recipe.records(valid=True)))
     return recipe
 
 

@@ -1,6 +1,6 @@
 """Which weights of a run are kept, and when it stops: decided on validation, per member."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,12 +35,15 @@ class Run(NamedTuple):
         best: the best record, or ``None`` if nothing depends on it.
         epoch: epochs completed, int32.
         stopped: patience has run out, bool.
+        records: of the steps of the epoch under way so far, ``(steps,)`` by name, where a run may
+            be left within an epoch; ``None`` where epochs are whole.
     """
 
     train: TrainState
     best: Best | None
     epoch: jax.Array
     stopped: jax.Array
+    records: Any = None
 
     @property
     def active(self) -> jax.Array:

@@ -1,13 +1,14 @@
 """What one network carries from step to step, and how it begins."""
 
 import enum
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxnets import losses, penalties, rng
-from jaxnets.network import HYPER, Collections, Params
+from jaxnets.network import HYPER, Collections, Network, Params
 from jaxnets.rng import Keys, Stream
 from jaxnets.train.recipe import GENERAL, Hyper, Recipe
 
@@ -90,7 +91,12 @@ def optimizer_of(recipe: Recipe, hyper: Hyper) -> Any:
 
 def network_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
     """The names that the network declares in its collection ``"hyper"``; nothing is computed."""
-    _, collections = jax.eval_shape(recipe.network.init, rng.abstract_key(), x)
+    return _declared(recipe.network, jax.ShapeDtypeStruct(x.shape, x.dtype))
+
+
+@functools.lru_cache(maxsize=256)
+def _declared(network: Network, x: jax.ShapeDtypeStruct) -> tuple[str, ...]:
+    _, collections = jax.eval_shape(network.init, rng.abstract_key(), x)
     leaves = jax.tree_util.tree_leaves_with_path(collections.get(HYPER, {}))
     return tuple(sorted({_name(path) for path, _ in leaves}))
 

@@ -47,7 +47,9 @@ def watched_epoch(
     states in every step, which costs a small network a quarter of its time. Instead the epoch is
     walked without a choice. If it ends badly it is walked again, looking for the step that failed,
     and once more up to that step. All walks are one loop around one body, the same compiled code,
-    so that a step has the same bits in each of them. Reverse-mode differentiation cannot pass.
+    so that a step has the same bits in each of them (with ``recipe.unroll`` over 1 what a shorter
+    walk leaves over is other code, and its last bits may differ). Reverse-mode differentiation
+    cannot pass.
 
     Lanes that are mapped over walk together: the length of a walk is the same for all, and each
     takes its result from the walk that was its own, so that no lane pays for a choice in every

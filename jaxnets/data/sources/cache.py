@@ -7,31 +7,16 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-
-def folder() -> Path | None:
-    """Where copies are kept: ``$JAXNETS_CACHE``, else ``~/.cache/jaxnets``.
-
-    ``$XDG_CACHE_HOME`` moves the second. None (nothing is kept) where ``$JAXNETS_CACHE`` is empty
-    or there is no home.
-    """
-    chosen = os.environ.get("JAXNETS_CACHE")
-    if chosen is not None:
-        return Path(chosen).expanduser() if chosen else None
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "jaxnets"
-    except RuntimeError:
-        return None
+from jaxnets.files import cache_folder
 
 
 def read(name: str) -> dict[str, Any] | None:
     """The arrays kept under ``name``, or None where there are none or they are damaged."""
-    place = folder()
+    place = cache_folder()
     if place is None:
         return None
     try:
@@ -54,7 +39,7 @@ def write(name: str, arrays: Mapping[str, Any]) -> bool:
         Whether it worked. A folder that cannot be written, or a full disk, only means that the
         arrays are made again next time.
     """
-    place = folder()
+    place = cache_folder()
     if place is None:
         return False
     temporary = None
