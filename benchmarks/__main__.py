@@ -43,6 +43,7 @@ def main() -> None:
     if arguments.write and (arguments.quick or arguments.system):
         it.error("--write: only whole results are kept, without --quick and --system.")
     said = Console(stderr=True)
+    failed: list[str] = []
     for name in arguments.case or CASES:
         settings = Settings(
             rounds=arguments.rounds,
@@ -52,7 +53,12 @@ def main() -> None:
         )
         said.print(f"[bold]{name}[/bold]: {CASES[name].title}")
         before, start = load(), time.perf_counter()
-        result = CASES[name].run(settings)
+        try:
+            result = CASES[name].run(settings)
+        except Exception as error:  # the other cases are worth having
+            failed.append(name)
+            said.print(f"{name}: {type(error).__name__}: {error}", style="red", markup=False)
+            continue
         seconds = time.perf_counter() - start
         Console(width=None if sys.stdout.isatty() else 130).print(CASES[name].table(result))
         if arguments.write:
@@ -63,6 +69,8 @@ def main() -> None:
                 "took_seconds": round(seconds, 1),
             }
             said.print(write(name, {**surroundings, **result}))
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

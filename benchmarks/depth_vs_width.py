@@ -24,7 +24,8 @@ from benchmarks.cases.roofline import step_bytes
 from benchmarks.ceilings import device_ceilings
 from benchmarks.problems import OUTPUTS, Problem
 from benchmarks.record import environment, write
-from jaxnets.population.program import Blueprint, executables
+from jaxnets.population.program import executables
+from jaxnets.population.workshop import Blueprint
 from jaxnets.study.statistics import mean_interval
 
 

@@ -20,15 +20,16 @@ measured by the command beside it. Do not edit.
     python -m benchmarks small-mlp lenet    # some
     python -m benchmarks --quick            # does everything work here?
     python -m benchmarks --write && python -m benchmarks.page
+    python -m benchmarks.profile resnet20   # where the time of a step goes
 
 Each system has a process of its own. It imports, compiles, tries its variants (threads, fused or
-not, memory formats, steps per execution) and keeps the fastest; then the systems take turns, one at
-a time, round after round, every second round backwards: a busy machine slows all of them alike.
-Numbers are medians over the rounds; what is done once (tracing, compiling) is left out and stands
-in "once". A model-step is one update of one network. A row counts only if its optimizer has made as
-many updates and its network has as many parameters as the others', and if its training loss is the
-reference's within five standard errors over seeds and 1 %: else it is void, and says why. FLOP/s
-count the layers' products alone.
+not, memory formats, steps per execution) and keeps the two fastest; then all take turns, one at a
+time, round after round, every second round backwards, so that what slows the machine for a while
+falls on all; the load stands with each table. Numbers are medians over the rounds; what is done
+once (tracing, compiling) is left out and stands in "once". A model-step is one update of one
+network. A row counts only if its optimizer has made as many updates and its network has as many
+parameters as the others', and if its training loss is the reference's within five standard errors
+over seeds and 1 %: else it is void, and says why. FLOP/s count the layers' products alone.
 """
 
 

@@ -6,11 +6,11 @@
 import datetime
 import json
 import os
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from benchmarks import elsewhere
 
 RESULTS = Path(__file__).parent / "results"
 PEERS = ("torch", "keras", "scikit-learn", "mnist1d")
@@ -34,11 +34,7 @@ def environment_elsewhere() -> dict[str, Any]:
     """`environment` with one device per core, without touching a device from this process: an
     accelerator belongs to the processes that measure.
     """
-    command = [sys.executable, "-m", "benchmarks.record"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = elsewhere.ask("benchmarks.record")
     return found
 
 

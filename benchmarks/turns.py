@@ -1,7 +1,7 @@
 """Let systems take turns: each in a process of its own, one at a time, round after round.
 
 A system makes itself ready (imports, compiles, tries its variants) before the next one starts, and
-sleeps while another one has its turn: a busy machine slows all of them alike.
+sleeps while another one has its turn; what slows the machine for a while falls on all.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass
 class Row:
-    """What a job has shown so far.
+    """What a job has shown so far, run in one way.
 
     Attributes:
         job: which.
@@ -38,7 +38,6 @@ class Row:
         seconds: of one training, one value per round.
         losses: of all trainings on the clock.
         updates, parameters: of one network.
-        peak_bytes: the most memory of the system's process.
         failed: why there is nothing to see.
     """
 
@@ -50,7 +49,6 @@ class Row:
     losses: Moments = field(default_factory=lambda: Moments(0, [], []))
     updates: int = 0
     parameters: int = 0
-    peak_bytes: int = 0
     failed: str = ""
 
     @property
@@ -116,12 +114,14 @@ class System:
         try:
             self._process.stdin.write(line(message))
             self._process.stdin.flush()
-        except BrokenPipeError:
+        except (BrokenPipeError, ValueError):  # ValueError: closed, after it had been given up
             raise Silence(self._last_words()) from None
 
-    def ask(self, job: int, seed: int, least_seconds: float) -> dict[str, Any]:
+    def ask(self, job: int, finalist: int, seed: int, least_seconds: float) -> dict[str, Any]:
         """One turn."""
-        self._send({"job": job, "seed": seed, "least_seconds": least_seconds})
+        self._send({
+            "job": job, "finalist": finalist, "seed": seed, "least_seconds": least_seconds,
+        })  # fmt: skip
         return self.answer()
 
     def answer(self) -> dict[str, Any]:
@@ -136,6 +136,7 @@ class System:
             self.close()
             raise Silence(f"no answer within {self._limit:.0f} s") from None
         if not answer:
+            self._answers.put("")  # it is the last one, for whoever asks again
             raise Silence(self._last_words())
         found: dict[str, Any] = json.loads(answer)
         return found
@@ -176,59 +177,75 @@ def measure(
         tell: told what is going on.
 
     Returns:
-        One row per job, in their order.
+        One row per job, in their order: of the ways that took turns, the one with the best median.
     """
-    rows = [Row(job) for job in jobs]
+    candidates: dict[int, list[Row]] = {}
     systems: dict[str, System] = {}
-    turns: list[tuple[Row, str, int]] = []
+    turns: list[_Turn] = []
     with tempfile.TemporaryDirectory() as folder:
         try:
             for name in dict.fromkeys(job.system for job in jobs):
-                own = [row for row in rows if row.job.system == name]
+                own = [place for place, job in enumerate(jobs) if job.system == name]
                 tell(f"{SYSTEMS[name].label}: getting ready")
-                named = [_with_data(row.job, Path(folder)) for row in own]
-                systems[name] = System(named, tuning_seconds, limit)
-                for number, row in enumerate(own):
-                    _make_ready(systems[name], row)
-                    tell(f"  {row.failed or f'first training {row.first_seconds:.1f} s'}")
-                    if not row.failed:
-                        turns.append((row, name, number))
+                named = [_with_data(jobs[place], Path(folder)) for place in own]
+                systems[name] = system = System(named, tuning_seconds, limit)
+                for number, place in enumerate(own):
+                    candidates[place] = rows = _ready(system, jobs[place])
+                    for finalist, row in enumerate(rows):
+                        tell(f"  {row.failed or f'first training {row.first_seconds:.1f} s'}")
+                        turns.append(_Turn(row, system, number, finalist))
             for number in range(rounds):
                 tell(f"round {number + 1} of {rounds}")
-                for row, name, place in turns[:: -1 if number % 2 else 1]:
-                    if not row.failed:
-                        _take_turn(systems[name], row, place, 1000 * (number + 1), least_seconds)
+                for turn in turns[:: -1 if number % 2 else 1]:
+                    if not turn.row.failed:
+                        turn.take(1000 * (number + 1), least_seconds)
         finally:
             for system in systems.values():
                 system.close()
-    return rows
+    return [max(candidates[place], key=_worth) for place in range(len(jobs))]
 
 
 def _with_data(job: Job, folder: Path) -> Job:
     return replace(job, data=str(stored(job.problem, folder)))
 
 
-def _make_ready(system: System, row: Row) -> None:
+def _ready(system: System, job: Job) -> list[Row]:
+    """One row for each way that is worth turns; a failed one if there is none."""
     try:
         answer = system.answer()
     except Silence as silence:
-        row.failed = str(silence)
-        return
-    row.failed = answer.get("failed", "")
-    if not row.failed:
-        row.variant, row.tried = answer["ready"], answer["tried"]
-        row.first_seconds = answer["first_seconds"]
-
-
-def _take_turn(system: System, row: Row, place: int, seed: int, least_seconds: float) -> None:
-    try:
-        answer = system.ask(place, seed, least_seconds)
-    except Silence as silence:
         answer = {"failed": str(silence)}
-    row.failed = answer.get("failed", "")
-    if row.failed:
-        return
-    row.seconds.append(answer["seconds"] / answer["trainings"])
-    row.losses = row.losses.joined(Moments(**answer["losses"]))
-    row.updates, row.parameters = answer["updates"], answer["parameters"]
-    row.peak_bytes = answer["peak_bytes"]
+    if "failed" in answer:
+        return [Row(job, failed=answer["failed"])]
+    return [
+        Row(job, label, tried=answer["tried"], first_seconds=seconds)
+        for label, seconds in answer["finalists"]
+    ]
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A row, and how to ask its system for a turn of it."""
+
+    row: Row
+    system: System
+    job: int
+    finalist: int
+
+    def take(self, seed: int, least_seconds: float) -> None:
+        """Train once more, on the clock."""
+        row = self.row
+        try:
+            answer = self.system.ask(self.job, self.finalist, seed, least_seconds)
+        except Silence as silence:
+            answer = {"failed": str(silence)}
+        row.failed = answer.get("failed", "")
+        if row.failed:
+            return
+        row.seconds.append(answer["seconds"] / answer["trainings"])
+        row.losses = row.losses.joined(Moments(**answer["losses"]))
+        row.updates, row.parameters = answer["updates"], answer["parameters"]
+
+
+def _worth(row: Row) -> tuple[bool, float]:
+    return not row.failed, row.rate

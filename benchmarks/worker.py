@@ -9,7 +9,7 @@ import resource
 import sys
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from benchmarks.protocol import Job, Moments, Outcome, Variant, line
 from benchmarks.systems import SYSTEMS
@@ -23,13 +23,26 @@ that wait for each other on a busy machine can be a hundred times slower.
 """
 
 
-@dataclass
-class Ready:
-    """A job whose fastest variant has been found and compiled."""
+FINALISTS = 2
+"""So many variants of a job take turns; a short trial does not tell the fastest from the next."""
 
-    job: Job
+CHANCE = 0.5
+"""A variant that was slower than so much of the fastest one is no finalist."""
+
+
+class Finalist(NamedTuple):
+    """A variant that works, with its first training done."""
+
     variant: Variant
     first_seconds: float
+    rate: float
+
+
+@dataclass
+class Ready:
+    """A job whose fastest variants have been found and compiled, the fastest first."""
+
+    finalists: list[Finalist]
     tried: dict[str, float | str]
 
 
@@ -43,8 +56,8 @@ def timed(variant: Variant, seed: int, least: float) -> tuple[float, list[Outcom
 
 
 def prepare(job: Job, tuning_seconds: float) -> Ready:
-    """Try all variants of a job and keep the fastest that works."""
-    best: tuple[float, Variant, float] | None = None
+    """Try all variants of a job and keep the fastest that work."""
+    working: list[Finalist] = []
     tried: dict[str, float | str] = {}
     variants = list(SYSTEMS[job.system].variants(job))
     for variant in variants:
@@ -52,23 +65,25 @@ def prepare(job: Job, tuning_seconds: float) -> Ready:
             start = perf_counter()
             outcomes = [variant.train(0)]
             seconds = first = perf_counter() - start
-            if len(variants) > 1 and not (best and first > HOPELESS * best[2]):
+            fastest = min((it.first_seconds for it in working), default=first)
+            if len(variants) > 1 and first <= HOPELESS * fastest:
                 seconds, outcomes = timed(variant, 1, tuning_seconds)
         except Exception as error:  # a variant that does not work here is reported, not fatal
             tried[variant.label] = _reason(error)
             continue
         rate = sum(outcome.updates for outcome in outcomes) * job.members / seconds
         tried[variant.label] = rate
-        if best is None or rate > best[0]:
-            best = rate, variant, first
-    if best is None:
+        working.append(Finalist(variant, first, rate))
+    if not working:
         raise RuntimeError("; ".join(f"{label or 'it'}: {why}" for label, why in tried.items()))
-    return Ready(job, best[1], best[2], tried)
+    working.sort(key=lambda it: -it.rate)
+    finalists = [it for it in working[:FINALISTS] if it.rate >= CHANCE * working[0].rate]
+    return Ready(finalists, tried)
 
 
-def turn(ready: Ready, seed: int, least: float) -> dict[str, Any]:
+def turn(variant: Variant, seed: int, least: float) -> dict[str, Any]:
     """One turn on the clock."""
-    seconds, outcomes = timed(ready.variant, seed, least)
+    seconds, outcomes = timed(variant, seed, least)
     moments = Moments(0, [], [])
     for outcome in outcomes:
         moments = moments.joined(Moments.of(outcome.losses))
@@ -78,7 +93,6 @@ def turn(ready: Ready, seed: int, least: float) -> dict[str, Any]:
         "losses": moments,
         "updates": outcomes[-1].updates,
         "parameters": outcomes[-1].parameters,
-        "peak_bytes": peak_bytes(),
     }
 
 
@@ -112,17 +126,15 @@ def serve(requests: TextIO, answers: TextIO) -> None:
         else:
             it = ready[-1]
             assert it is not None
-            answer({
-                "ready": it.variant.label,
-                "first_seconds": it.first_seconds,
-                "tried": it.tried,
-            })  # fmt: skip
+            finalists = [[f.variant.label, f.first_seconds] for f in it.finalists]
+            answer({"finalists": finalists, "tried": it.tried})
     for request in requests:
         wanted = json.loads(request)
         it = ready[wanted["job"]]
         assert it is not None
         try:
-            answer(turn(it, wanted["seed"], wanted["least_seconds"]))
+            variant = it.finalists[wanted["finalist"]].variant
+            answer(turn(variant, wanted["seed"], wanted["least_seconds"]))
         except Exception as error:
             answer({"failed": _reason(error)})
 

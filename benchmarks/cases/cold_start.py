@@ -1,7 +1,6 @@
 """From the start of a process to its first number, and what importing costs."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.cases.settings import Settings
+from benchmarks.elsewhere import ROOT, cold
 from benchmarks.problems import Problem, stored
 from benchmarks.protocol import Job
 from benchmarks.systems import SYSTEMS
@@ -110,7 +110,7 @@ def _commands(folder: Path, settings: Settings) -> dict[str, tuple[list[str], st
         if settings.systems and system not in settings.systems:
             continue
         job = json.dumps(asdict(Job(system, PROBLEM, data=path)))
-        command = [sys.executable, "-m", "benchmarks.cases.cold_start", job]
+        command = [sys.executable, "-m", "benchmarks.first", job]
         label = SYSTEMS[system].label
         found[f"{label}: first metric"] = command, ""
         if system in CACHED:
@@ -123,7 +123,7 @@ def _commands(folder: Path, settings: Settings) -> dict[str, tuple[list[str], st
 
 
 def _time(command: list[str], cache: str, why: dict[str, str], name: str) -> float:
-    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    environment = cold()
     if cache:
         environment |= {
             "JAX_COMPILATION_CACHE_DIR": cache,
@@ -131,20 +131,8 @@ def _time(command: list[str], cache: str, why: dict[str, str], name: str) -> flo
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         }
     start = perf_counter()
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[2]
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
     seconds = perf_counter() - start
     if done.returncode:
         why[name] = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1][:200]
     return seconds
-
-
-def first_metric(job: Job) -> float:
-    """Train once, in the first way of the system."""
-    variant = next(SYSTEMS[job.system].variants(job))
-    return float(variant.train(0).losses[0, -1])
-
-
-if __name__ == "__main__":
-    print(first_metric(Job.from_json(json.loads(sys.argv[1]))))

@@ -1,13 +1,10 @@
 """Depth against width at equal parameters: time per step by batch, under the device's roofline."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from benchmarks import elsewhere
 from benchmarks.cases.settings import Settings
 from benchmarks.cases.throughput import as_rows
 from benchmarks.check import FEWEST
@@ -151,9 +148,5 @@ def table_cells(result: dict[str, Any]) -> list[list[str]]:
 
 def machine() -> dict[str, Any]:
     """The device's own ceilings, from a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.ceilings"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = elsewhere.ask("benchmarks.ceilings")
     return found

@@ -1,16 +1,15 @@
 """The double-descent sweep end to end: nineteen widths, 500 epochs, compilation included."""
 
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 from rich.table import Table
 
+from benchmarks import elsewhere
 from benchmarks.cases.settings import Settings
 
 PUBLISHED_SECONDS = 672.0
@@ -28,12 +27,13 @@ class Sweep:
     def run(self, settings: Settings) -> dict[str, Any]:
         """A process from its start to its end, without a compilation cache."""
         widths, epochs = ((9, 16), 2) if settings.quick else ((), 500)
-        rounds = 1 if settings.quick else min(settings.rounds, 3)
+        rounds = 1 if settings.quick else settings.rounds
         rows = []
         for number in range(rounds):
             settings.tell(f"round {number + 1} of {rounds}")
             start = perf_counter()
-            found = _elsewhere(widths, epochs)
+            words = map(str, (epochs, *widths))
+            found = elsewhere.ask("benchmarks.cases.sweep", *words)
             rows.append({"seconds": perf_counter() - start, **found})
         return {
             "title": self.title,
@@ -42,6 +42,7 @@ class Sweep:
             "epochs": epochs,
             "seconds": median(row["seconds"] for row in rows),
             "programs": rows[0]["programs"],
+            "compilations": rows[0]["compilations"],
             "rows": rows,
         }
 
@@ -70,26 +71,25 @@ def table_cells(result: dict[str, Any]) -> list[list[str]]:
     ]
 
 
-def _elsewhere(widths: tuple[int, ...], epochs: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.cases.sweep", str(epochs), *map(str, widths)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def here(widths: tuple[int, ...], epochs: int) -> dict[str, Any]:
-    """Train in this process; errors of every width and how many programs were compiled.
+    """Train in this process; errors of every width and what was compiled.
 
     Args:
         widths: units of both layers; none: the nineteen of the reference.
         epochs: of training.
     """
+    import jax
+
     import jaxnets as jn
     from benchmarks.references import double_descent
     from jaxnets.population.program import executables
 
+    compiled: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, _, **about: (
+            compiled.append(str(about.get("fun_name", ""))) if "backend_compile" in event else None
+        )
+    )
     chosen = widths or double_descent.WIDTHS
     jn.use_all_cores()
     data = jn.data.mnist1d(16_000, valid=None, test=12_000)
@@ -97,6 +97,8 @@ def here(widths: tuple[int, ...], epochs: int) -> dict[str, Any]:
     return {
         "widths": list(chosen),
         "programs": executables.cache_info().misses,
+        "compilations": len(compiled),
+        "compiled": compiled,
         "found": [[round(float(value), 4) for value in row[0]] for row in found],
     }
 

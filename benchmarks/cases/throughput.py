@@ -109,7 +109,6 @@ def _as_json(row: Row, void: str) -> dict[str, Any]:
         "trainings": row.losses.count,
         "updates": row.updates,
         "parameters": row.parameters,
-        "peak_mib": round(row.peak_bytes / 2**20, 1),
         "tried": row.tried,
         "void": void,
     }

@@ -1,15 +1,20 @@
 """See `benchmarks.faults`."""
 
 import argparse
+import json
+import shlex
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from rich.console import Console
 
+import jaxnets
+from benchmarks import record
 from benchmarks.faults import damage, kills, malformed, reruns, soak
-from benchmarks.record import read, write
 
 CAMPAIGNS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "kills": lambda given: kills.run(given.count or 50, given.workers),
@@ -18,29 +23,63 @@ CAMPAIGNS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "reruns": lambda given: reruns.run(given.count or 20, given.workers),
     "soak": lambda given: soak.run(given.minutes),
 }
+LONG = ("each", "samples")
+"""What is stored and not printed."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run campaigns; status 1 if anything was not as the laws say."""
+    words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(description="Campaigns that try to break the laws.")
     parser.add_argument("campaigns", nargs="*", choices=[*CAMPAIGNS, []], metavar="campaign")
     parser.add_argument("--count", type=int, help="instead of each campaign's own number")
     parser.add_argument("--minutes", type=float, default=60.0, help="of the soak")
     parser.add_argument("--workers", type=int, default=2, help="processes side by side")
+    parser.add_argument("--note", help="stored with the results: what a reader should know")
     parser.add_argument("--write", action="store_true", help="store the results as JSON")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
+    jaxnets.use_all_cores()
     console, status = Console(width=100), 0
     for name in given.campaigns or CAMPAIGNS:
+        made = {
+            "command": shlex.join(["python", "-m", "benchmarks.faults", *words]),
+            **commit(Path(__file__).parent),
+            **({"note": given.note} if given.note else {}),
+        }
         began = perf_counter()
         found = CAMPAIGNS[name](given)
         found["wall seconds"] = round(perf_counter() - began, 1)
-        console.print(f"{name}:", {k: v for k, v in found.items() if k != "samples"})
+        console.print(f"{name}:", {k: v for k, v in found.items() if k not in LONG})
         status |= bool(found["wrong"])
         if given.write:
-            stored = {k: v for k, v in (read("faults") or {}).items() if k != "environment"}
-            command = f"python -m benchmarks.faults {name}"
-            write("faults", {**stored, name: {"command": command, **found}})
+            store(name, {**made, "environment": record.environment(), **found})
     return status
+
+
+def commit(place: Path) -> dict[str, Any]:
+    """Of which commit the files at ``place`` are, and whether all but results are as it has them;
+    nothing where git does not know.
+    """
+    sources = [":(top)", ":(top,exclude)benchmarks/results"]
+    asked = (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", *sources])
+    try:
+        name, changed = (
+            subprocess.run(
+                ["git", "-C", str(place), *words], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for words in asked
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"commit": name, "tree": "changed" if changed else "clean"}
+
+
+def store(name: str, result: dict[str, Any]) -> None:
+    """Put a campaign's result beside those of the others, each with where it was made."""
+    path = record.RESULTS / "faults.json"
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    others = {key: value for key, value in stored.items() if key in CAMPAIGNS}
+    path.write_text(json.dumps({**others, name: result}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,12 @@ def optimizer(problem: Problem) -> object:
     return jn.optim.momentum(problem.learning_rate, 0.9)
 
 
+def dataset(job: Job) -> jn.data.Dataset:
+    """The job's rows, all of them to train on."""
+    x, y = loaded(job.data)
+    return jn.data.Dataset.from_splits(train=(x, y), valid=None, test=None)
+
+
 def fit(job: Job, data: jn.data.Dataset, seed: int) -> "jn.Runs":
     """Train the job's members."""
     problem = job.problem
@@ -49,8 +55,7 @@ def fit(job: Job, data: jn.data.Dataset, seed: int) -> "jn.Runs":
 def variants(job: Job) -> Iterator[Variant]:
     """One: what it does by itself."""
     jn.use_all_cores()
-    x, y = loaded(job.data)
-    data = jn.data.Dataset.from_splits(train=(x, y), valid=None, test=None)
+    data = dataset(job)
 
     def train(seed: int) -> Outcome:
         runs = fit(job, data, seed)
