@@ -1,12 +1,16 @@
 """Two CPU devices, strict ranks, quick compilation: what every test and doctest runs under."""
 
+import signal
 from collections.abc import Iterator
 
 import jax
 import pytest
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that runs the tests behind its back
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_enable_compilation_cache", False)  # what is counted here is compiled here
 # Most of the time goes into compiling programs that run for a millisecond. What depends on the
 # real compiler asks for it: the fixture `optimized`.
 jax.config.update("jax_disable_most_optimizations", True)

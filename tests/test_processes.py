@@ -1,12 +1,14 @@
 """Several processes at one study, on the loopback: the same folder as that of one, and one that
 goes is noticed."""
 
+import itertools
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +28,7 @@ STUDY = [
     "50", "--learning-rates", "0.03", "--seeds", "4", "--epochs", "1000", "--devices", "1",
     "--save-every", "0",
 ]  # fmt: skip
-ENVIRONMENT = {SILENCE: "5", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "MPLBACKEND": "Agg"}
+ENVIRONMENT = {SILENCE: "15", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "MPLBACKEND": "Agg"}
 ALONE: list[list[str]] = [[]]
 
 Started = subprocess.Popen[str]
@@ -121,6 +123,24 @@ def test_bad_arguments(given: tuple[Any, Any, Any], message: str):
         processes.join(*given)
 
 
+def test_a_step_of_slurm_is_a_job(monkeypatch: pytest.MonkeyPatch):
+    for name, value in {
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": "1",
+        "SLURM_LOCALID": "1",
+        "SLURM_STEP_NODELIST": "node[1-2]",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def refuse(*given: Any) -> None:
+        assert given == (None, None, None)
+        raise RuntimeError("nobody answers")
+
+    monkeypatch.setattr(jax.distributed, "initialize", refuse)
+    with pytest.raises(ConnectionError, match="no job with the other processes: nobody"):
+        processes.join(None, None, None)
+
+
 @pytest.mark.parametrize("value", ["soon", "0", "1", "nan"])
 def test_a_bad_silence(monkeypatch: pytest.MonkeyPatch, value: str):
     monkeypatch.setenv(SILENCE, value)
@@ -132,6 +152,10 @@ def test_a_process_that_nobody_has_started_with_others_is_alone(monkeypatch: pyt
     monkeypatch.delenv("SLURM_NTASKS", raising=False)
     assert not processes.join(None, None, None)
     monkeypatch.setenv("SLURM_NTASKS", "1")
+    assert not processes.join(None, None, None)
+    monkeypatch.setenv("SLURM_NTASKS", "2")  # the script around srun is not one of a step's
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    monkeypatch.delenv("SLURM_STEP_NODELIST", raising=False)
     assert not processes.join(None, None, None)
     assert Processes.current() is None
     processes.leave()
@@ -170,9 +194,46 @@ def test_who_says_nothing_and_has_no_heart_is_gone(pair: tuple[Processes, Proces
     assert time.monotonic() - begin >= 1.2
 
 
+def test_a_process_that_was_held_up_itself_does_not_take_the_others_for_gone(
+    pair: tuple[Processes, Processes], monkeypatch: pytest.MonkeyPatch
+):
+    """As when a machine has been suspended: more than the silence passes within one look."""
+    first, second = pair
+    look, looks = Processes._look, itertools.count()
+
+    def slow(self: Processes, key: str) -> str | None:
+        number = next(looks)
+        if number == 5:
+            time.sleep(1.5)
+        elif number > 20:
+            second.say("word", "late")
+        return look(self, key)
+
+    monkeypatch.setattr(Processes, "_look", slow)
+    assert first.hear("word", 1) == "late"
+
+
+def test_a_beat_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(processes, "BEAT", 0.01)
+    beats: list[str] = []
+    enough = threading.Event()
+
+    class Coordinator:
+        def key_value_set(self, key: str, word: str, allow_overwrite: bool) -> None:
+            beats.append(word)
+            if len(beats) == 2:
+                raise jax.errors.JaxRuntimeError("UNAVAILABLE: a bad moment")
+            if len(beats) > 3:
+                enough.set()
+
+    processes._start_heart(Coordinator(), 1)
+    assert enough.wait(10)
+
+
 def test_who_is_asked_for_something_else_is_named(pair: tuple[Processes, Processes]):
     first, second = pair
     second.say("question", "b")
+    second.say("question heard")
     with pytest.raises(DisagreementError, match="process 1 is asked for something else"):
         first.agree("question", "a")
     second.say("question", "a")

@@ -13,15 +13,35 @@ def test_the_example_is_the_script():
     assert block and block[1].strip() in (ROOT / "examples/00_readme.py").read_text()
 
 
+def cells(heading: str) -> list[list[str]]:
+    """The rows of the first table after a heading, without its two header lines."""
+    lines = README.split(heading, 1)[1].split("\n|", 1)[1].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
 def test_the_speeds_are_the_recorded_ones():
-    (path,) = re.findall(r"recorded in \[(benchmarks/results/(?!references)[^]]+)\]", README)
-    rows = json.loads((ROOT / path).read_text())["rows"]
-    named = rows.items() if isinstance(rows, dict) else [(row["name"], row) for row in rows]
-    table = dict(re.findall(r"\| (jaxnets, [^|]+?|Flax, [^|]+?) \| ([\d,]+) \|", README))
-    assert len(table) >= 4
-    for name, rate in table.items():
-        recorded = next(row for key, row in named if name.startswith(key))
-        assert f"{recorded['rate']:,.0f}" == rate
+    result = json.loads((ROOT / "benchmarks/results/small-mlp.json").read_text())
+    recorded = {row["name"]: row["rate"] for row in result["rows"]}
+    loop = recorded["Flax, hand-written loop"]
+    table = cells("## Speed")
+    assert len(table) >= 10
+    for name, rate, ratio in table:
+        assert rate == f"{recorded[name]:,.0f}", name
+        assert ratio == f"{recorded[name] / loop:.2g}", name
+
+
+def test_the_published_numbers_are_the_recorded_ones():
+    lines = json.loads((ROOT / "benchmarks/results/references.json").read_text())["mnist1d"][
+        "lines"
+    ]
+    recorded = {line["quantity"]: (line["published"], line["median"]) for line in lines}
+    table = cells("## Published numbers")
+    assert len(table) == 4
+    for name, *found in table:
+        kind = name.split(",")[0].removeprefix("bidirectional ")
+        for place, numbers in zip(("in order", "permuted"), (found[:2], found[2:]), strict=True):
+            published, median = recorded[f"{kind}, {place}: test accuracy, %"]
+            assert numbers == [published, f"{median:.1f}"], (name, place)
 
 
 def test_figures_exist():

@@ -34,7 +34,7 @@ def test_equal_work_and_one_that_cannot():
     assert found[3] == "ValueError: MLPClassifier trains fully connected networks"
     assert [row.losses.count for row in rows] == [3, 9, 3, 0]
     assert all(len(row.rates) == 3 and row.rate > 0 for row in rows[:3])
-    assert rows[1].peak_bytes > 2**20 and rows[1].first_seconds > 0
+    assert rows[1].first_seconds > 0
     assert said[-1] == "round 3 of 3"
 
 
@@ -53,3 +53,35 @@ def test_a_process_that_ends_is_a_failed_row(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(SYSTEMS, "broken", broken)
     (row,) = measure([Job("broken", TINY)], rounds=1)
     assert row.failed.startswith("ended with status 1") and not row.seconds
+
+
+def test_every_row_of_a_process_that_ends_fails_at_once(monkeypatch: pytest.MonkeyPatch):
+    broken = System("broken", "flax_loop", "jax", environment={"PYTHONHOME": "/nowhere"})
+    monkeypatch.setitem(SYSTEMS, "broken", broken)
+    rows = measure([Job("broken", TINY), Job("broken", TINY, 2)], rounds=1, limit=10.0)
+    assert all(row.failed.startswith("ended with status 1") for row in rows)
+
+
+def test_the_two_fastest_take_turns_and_the_better_median_counts(monkeypatch: pytest.MonkeyPatch):
+    """Whatever a short trial took for the fastest."""
+
+    class Fake:
+        def __init__(self, jobs: object, *_: float) -> None:
+            self.asked: list[tuple[int, int]] = []
+
+        def answer(self) -> dict:
+            return {"finalists": [["hasty", 1.0], ["steady", 2.0]], "tried": {}}
+
+        def ask(self, job: int, finalist: int, seed: int, least: float) -> dict:
+            self.asked.append((job, finalist))
+            seconds = [3.0, 1.0][finalist]
+            nothing = {"count": 0, "mean": [], "squares": []}
+            return {"seconds": seconds, "trainings": 1, "losses": nothing, "updates": 6,
+                    "parameters": 2}  # fmt: skip
+
+        def close(self) -> None:
+            assert self.asked == [(0, 0), (0, 1), (0, 1), (0, 0), (0, 0), (0, 1)]
+
+    monkeypatch.setattr("benchmarks.turns.System", Fake)
+    (row,) = measure([Job("flax-loop", TINY)], rounds=3)
+    assert (row.variant, row.rate, row.first_seconds) == ("steady", 6.0, 2.0)

@@ -9,7 +9,8 @@ import pytest
 from flax import linen as nn
 
 from jaxnets.nn import Conv, ConvNet, avg_pool, convolve, max_pool
-from jaxnets.nn.windows import METHODS, padding_pairs
+from jaxnets.nn.conv_cost import METHODS
+from jaxnets.nn.windows import padding_pairs
 
 
 def windows(x, window, strides, pairs, dilation, fill=0.0):
@@ -114,6 +115,24 @@ def test_pooling(pooling):
     np.testing.assert_allclose(
         avg_pool(jnp.asarray(x), window, strides, padding), mean, rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("pool", [max_pool, avg_pool])
+@pytest.mark.parametrize(
+    "pooling",
+    [((3, 2), None, "VALID"), ((2, 8), None, "VALID"), ((3, 2), 1, "VALID"), ((2, 8), 1, 0),
+     ((5, 2), None, 1), ((2, 10), 1, 1)],
+    ids=str,
+)  # fmt: skip
+def test_a_window_that_does_not_fit(pool, pooling):
+    window, strides, padding = pooling
+    with pytest.raises(ValueError, match=r"x: a window of .* does not fit"):
+        pool(jnp.zeros((1, 2, 7, 1)), window, strides, padding)
+
+
+def test_pooling_without_space():
+    with pytest.raises(ValueError, match=r"x: expected \(batch, \*space, channels\), got"):
+        max_pool(jnp.zeros((2, 3)))
 
 
 def test_max_pools_gradient_is_linens():

@@ -6,7 +6,7 @@ import pytest
 
 import jaxnets as jn
 from jaxnets.nn import MLP, Conv, LeNet, ResNet, explain_convolutions
-from jaxnets.nn.conv_choices import QUESTIONS
+from jaxnets.nn.conv_choices import QUESTIONS, platform, traced_for
 from jaxnets.nn.trilinear import ROLES
 
 
@@ -42,6 +42,19 @@ def test_what_is_explained_is_what_is_computed():
     (equation,) = (e for e in jaxpr.eqns if e.primitive.name == "trilinear")
     methods = dict(zip(ROLES, equation.params["methods"], strict=True))
     assert rows == {QUESTIONS[role]: str(method) for role, method in methods.items()}
+
+
+@pytest.mark.parametrize(("where", "name"), [("cpu", "trilinear"), ("gpu", "conv_general_dilated")])
+def test_what_is_traced_for_a_device_is_computed_in_its_way(where, name):
+    layer, x = Conv(6, 5), jnp.ones((4, 9, 9, 2))
+    variables = layer.init(jax.random.key(0), x)
+    with traced_for(where):
+        jaxpr = jax.make_jaxpr(lambda v, x: layer.apply(v, x))(variables, x)
+        rows = explain_convolutions(jn.from_linen(layer), (9, 9, 2), 4)
+    assert name in {e.primitive.name for e in jaxpr.eqns}
+    assert len(rows) == (3 if where == "cpu" else 1)
+    assert where == "cpu" or rows[0].reason == "XLA's own convolution on a gpu"
+    assert platform() == jax.default_backend()
 
 
 def test_signals_have_no_height():

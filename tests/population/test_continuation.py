@@ -60,7 +60,9 @@ def test_nothing_is_different_with_a_folder(undisturbed: tuple[Path, jn.Runs]):
     out, runs = undisturbed
     check_same(train(), runs)
     assert runs.history["diverged"].values.tolist() == [False, True, False, True]
-    assert sorted(path.name for path in out.iterdir()) == [".lock", "manifest.json", "state"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".lock", ".manifest.json", "manifest.json", "state"
+    ]  # fmt: skip
     assert all(segments.look(path).final for path in (out / "state").iterdir())
 
 
@@ -80,10 +82,11 @@ def test_stopped_at_any_chunk_and_continued(
     assert chunks == [2 * 4, epochs]
     for number in range(1, chunks[0] + 1):
         out = tmp_path / str(number)
-        with monkeypatch.context() as patch, contextlib.suppress(Stopped):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as caught:
             before = at_dispatch(patch, number, interrupt)
             train(out)
-            assert number == chunks[0], "stopped unless there is nothing left to do"
+        # With nothing left to do it is finished first; then the signal acts as ever.
+        assert isinstance(caught.value, Stopped) == (number < chunks[0])
         with monkeypatch.context() as patch:
             again = at_dispatch(patch, 0, interrupt)
             runs = train(out)
@@ -101,7 +104,7 @@ def test_stopped_at_every_chunk(
     who = members(3, network=kept.NET if lanes * turns == 1 else PLAIN)[:5]
     expected = train(None, who, lanes=lanes)
     for sitting in range(30):
-        with monkeypatch.context() as patch, contextlib.suppress(Stopped):
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
             at_dispatch(patch, 1 + sitting % 2, interrupt)
             runs = train(tmp_path, who, lanes=lanes)
             break
@@ -114,7 +117,7 @@ EXTENDED = {
     "rates": ({"who": members(2, (0.2, *kept.RATES))}, 2),
     "networks": ({"who": members() + members(1, (0.1,), PLAIN)}, 1),
     "epochs": ({"epochs": 12}, 0),
-    "fewer epochs": ({"epochs": 4}, 4),
+    "fewer epochs": ({"epochs": 4}, 2),  # the others diverged before
     "fewer members": ({"who": members(1)}, 0),
     "another order": ({"who": members()[::-1]}, 0),
     "all of it": ({"who": members(3, (*kept.RATES, 0.1)), "epochs": 12}, 5),
@@ -140,12 +143,26 @@ def test_extended(name: str, tmp_path: Path, trained: list[int]):
 
 
 def test_a_record_that_a_longer_run_would_not_make(tmp_path: Path, trained: list[int]):
-    """Seven epochs end between two records; the state at their end is of no use for nine."""
+    """Seven epochs end between two records; the state at their end is of no use for nine. Two of
+    the four diverged before.
+    """
     train(tmp_path)
     check_same(train(tmp_path, epochs=9), train(epochs=9))
-    assert trained[:2] == [4, 4]
+    assert trained[:2] == [4, 2]
     check_same(train(tmp_path), train())
     assert trained[3] == 0
+
+
+def test_one_that_stopped_at_such_a_record_trains_on(tmp_path: Path, trained: list[int]):
+    """One that stopped before does not."""
+    who = members(1, (0.05,), PLAIN)
+    options = {"patience": 1, "mode": "max", "who": who}  # as if it got worse all the time
+    train(tmp_path, epochs=3, **options)
+    longer = train(tmp_path, epochs=5, **options)
+    assert longer.history["epochs"].values.tolist() == [4]
+    check_same(longer, train(epochs=5, **options))
+    train(tmp_path, epochs=9, **options)
+    assert trained == [1, 1, 1, 0]
 
 
 def test_members_on_their_way_and_new_ones_side_by_side(
@@ -209,7 +226,7 @@ def test_a_signal_says_how_to_go_on(
         train(tmp_path)
     assert caught.value.status == status
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
-    assert segments.look(max((tmp_path / "state").iterdir())).reached == (4, 4)
+    assert segments.look(max((tmp_path / "state").iterdir())).reached == (4, 2)
 
 
 def test_the_second_signal_acts_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -222,6 +239,22 @@ def test_the_second_signal_acts_at_once(tmp_path: Path, monkeypatch: pytest.Monk
         train(tmp_path)
     assert not isinstance(caught.value, Stopped)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_comes_too_late_is_not_lost():
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with stop_on_signals() as request:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert request.number == signal.SIGTERM and not heard
+        assert heard == [signal.SIGTERM]
+        with pytest.raises(Stopped), stop_on_signals() as request:
+            os.kill(os.getpid(), signal.SIGTERM)
+            request.raise_if_made("there")
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_stopped_while_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

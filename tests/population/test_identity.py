@@ -121,6 +121,16 @@ def test_the_same_member():
     assert len(set(of(members=jn.grid(network=NET, learning_rate=[0.1, 0.2], seed=range(4))))) == 8
 
 
+def test_a_setting_of_jax_is_no_part_of_a_member():
+    """It is part of the environment, which a folder holds."""
+    name, before = "jax_disable_most_optimizations", of()
+    jax.config.update(name, not jax.config.values[name])
+    try:
+        assert of() == before
+    finally:
+        jax.config.update(name, not jax.config.values[name])
+
+
 def test_a_class_of_the_users_own_is_its_code():
     changed = type("Module", (nn.Module,), dict(Module.__dict__) | {"__call__": lambda self, x: x})
     changed.__qualname__ = Module.__qualname__

@@ -15,6 +15,7 @@ from jaxnets.population import memory, plan
 from jaxnets.population import run as running
 from jaxnets.population.program import Compiled
 from tests.population import kept
+from tests.population.bars import Bar, full, kept_in
 from tests.small import DATA, LOSS, ROOT
 
 NET = jn.nn.MLP([], outputs=3)
@@ -57,8 +58,8 @@ def limit(patch: pytest.MonkeyPatch, members: int, after: int = 0, at: str = "ru
     return count
 
 
-def train(out: Path | None = None, **options: Any) -> jn.Runs:
-    return kept.train(out, WHO, **options)
+def train(out: Path | None = None, who: Any = WHO, **options: Any) -> jn.Runs:
+    return kept.train(out, who, **options)
 
 
 def layout(runs: jn.Runs) -> tuple[int, int]:
@@ -138,6 +139,53 @@ def test_members_of_a_wider_program_are_replayed_in_it(
     assert again.history.identical(runs.history) and again.groups[0].older == older
 
 
+def test_the_bar_counts_what_was_saved_before_the_device_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Twice: in the second chunk, and when four members are done."""
+    found = make_plan(epochs=kept.EPOCHS)
+    bar, count, call = Bar(found), [0], Compiled.__call__
+
+    def dispatch(self: Compiled, *arguments: Any) -> Any:
+        count[0] += 1
+        if count[0] in (2, 2 + kept.EPOCHS + 2):
+            refuse()
+        return call(self, *arguments)
+
+    monkeypatch.setattr(Compiled, "__call__", dispatch)
+    told: list[str] = []
+    with kept_in(tmp_path, found) as keep:
+        keep.store.tell = told.append
+        list(running.execute(found, bar, keep))
+    assert len(told) == 2 and found.programs[0].turns == TURNS
+    assert bar.stands == full(found)
+
+
+def test_no_room_for_the_data(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(running, "place", lambda *_: refuse())
+    with pytest.raises(ValueError, match=r"^data: the device has no room .*3 bytes"):
+        train()
+
+
+def test_the_data_are_placed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    placed, place = [], running.place
+    monkeypatch.setattr(running, "place", lambda *given: placed.append(given) or place(*given))
+    for _ in range(2):  # the second time there is nothing to be trained
+        train(tmp_path, who=[jn.member(NET), jn.member(jn.nn.MLP([2], outputs=3))])
+    assert len(placed) == 1
+
+
+def test_a_host_that_has_no_memory_is_no_device(monkeypatch: pytest.MonkeyPatch):
+    """No program is made smaller, which would be other bits."""
+
+    def fail() -> None:
+        raise MemoryError("of the host")
+
+    kept.at_dispatch(monkeypatch, 2, fail)
+    with pytest.raises(MemoryError, match=r"^of the host$"):
+        train(lanes=LANES)
+
+
 def test_other_errors_are_what_they_are(monkeypatch: pytest.MonkeyPatch):
     def fail() -> None:
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
@@ -150,14 +198,14 @@ def test_other_errors_are_what_they_are(monkeypatch: pytest.MonkeyPatch):
 # Asking first.
 
 
-def make_plan() -> jn.Plan:
-    spec = jn.make_spec(ROOT, DATA, WHO, loss=LOSS, epochs=2, batch_size=4)
+def make_plan(**options: Any) -> jn.Plan:
+    spec = jn.make_spec(ROOT, DATA, WHO, loss=LOSS, batch_size=4, **{"epochs": 2} | options)
     return jn.make_plan(spec)
 
 
 def test_a_host_without_memory(monkeypatch: pytest.MonkeyPatch):
     found = make_plan()
-    assert found.remark == "" and memory.check_host(found, lambda: float("inf")) == ""
+    assert found.remark == ""
     monkeypatch.setattr(memory, "host_bytes", lambda: 2.0 * found.data_bytes)
     with pytest.warns(RuntimeWarning, match="are available: take fewer members") as said:
         text = str(make_plan())

@@ -8,6 +8,7 @@ import pytest
 
 import jaxnets as jn
 from jaxnets.population import plan as plan_module
+from jaxnets.population import plan_tables
 from tests.small import BATCH, DATA, LOSS, NET, ROOT, compilations
 
 PARAMETERS = 3 * 4 + 4 + 4 * 3 + 3
@@ -113,7 +114,9 @@ def test_ten_thousand_members_are_planned_in_pieces():
 
 
 def test_lanes_of_an_accelerator_keep_within_their_room():
-    lanes = plan_module._lanes
+    def lanes(platform: str, state_bytes: int) -> int:
+        return plan_module._lanes(platform, state_bytes, float("inf"))
+
     assert lanes("cpu", 1) == 1 and lanes("gpu", 1) == 256 and lanes("gpu", 0) == 256
     assert lanes("gpu", 2**31) == lanes("tpu", 2**40) == 1 and lanes("gpu", 2**25 - 1) == 64
     assert all(lanes("gpu", b) * b <= 2**31 for b in (2**20, 3 * 2**24, 2**30))
@@ -124,7 +127,7 @@ def test_lanes_of_an_accelerator_keep_within_their_room():
     [(0, "0 "), (999, "999 "), (1000, "1 k"), (2.5e9, "2.5 G"), (1e18, "1 E"), (1e22, "1e+04 E")],
 )
 def test_units(value: float, expected: str):
-    assert plan_module._si(value) == expected
+    assert plan_tables._si(value) == expected
 
 
 def test_one_device():

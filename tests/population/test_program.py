@@ -1,11 +1,18 @@
 """How often XLA is asked: twice for each architecture, whatever else is asked for."""
 
+from collections.abc import Callable, Iterator
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxnets as jn
-from jaxnets.population.program import Blueprint, executables, over_lanes
+from jaxnets.nn.conv_choices import platform
+from jaxnets.population.lanes import place
+from jaxnets.population.program import executables
+from jaxnets.population.spec import StepShape, step_cost
+from jaxnets.population.workshop import Blueprint, Workshop, over_lanes
 from tests.small import BATCH, DATA, EPOCHS, LOSS, NET, ROOT, compilations, fit, part
 
 EVERYTHING = jn.optim.adam(
@@ -36,6 +43,20 @@ def test_one_compilation_of_init_and_one_of_training_per_architecture():
     assert compiled == []
 
 
+@pytest.fixture
+def setting() -> Iterator[Callable[[str, object], None]]:
+    """A way to change settings of JAX until the test is over."""
+    before: dict[str, object] = {}
+
+    def change(name: str, value: object) -> None:
+        before[name] = jax.config.values[name]
+        jax.config.update(name, value)
+
+    yield change
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
 def blueprint(data=DATA, members=None, lanes=None, devices=None, **options) -> Blueprint:
     given = {"loss": LOSS, "optimizer": "sgd", "batch_size": BATCH, "epochs": 2} | options
     spec = jn.make_spec(ROOT, data, jn.member(NET) if members is None else members, **given)
@@ -64,19 +85,64 @@ def test_what_asks_for_another_program(other: dict):
     assert blueprint(**other) != blueprint()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("jax_disable_most_optimizations", False), ("jax_threefry_partitionable", False)],
+)
+def test_another_setting_of_jax_is_another_program(
+    name: str, value: object, setting: Callable[[str, object], None]
+):
+    blueprints = [blueprint()]
+    with compilations() as compiled:
+        first = executables(blueprints[0])
+        setting(name, value)
+        blueprints.append(blueprint())
+        second = executables(blueprints[1])
+    assert blueprints[0] != blueprints[1] and first is not second
+    assert compiled.count("jit(over)") >= 2
+    assert executables(blueprint()) is second
+
+
+def test_a_step_is_remembered_with_the_settings_of_jax(setting: Callable[[str, object], None]):
+    def shape(platform: str = "cpu") -> StepShape:
+        spec = jn.make_spec(ROOT, DATA, jn.member(NET), loss=LOSS, epochs=1, batch_size=BATCH)
+        return StepShape.of(spec.groups[0], DATA, "highest", platform)
+
+    before = shape()
+    assert shape() == before != shape("gpu") and step_cost(shape()) is step_cost(before)
+    setting("jax_threefry_partitionable", False)
+    assert shape() != before
+
+
+def test_programs_are_traced_for_the_devices_that_they_run_on(monkeypatch: pytest.MonkeyPatch):
+    """On a machine with an accelerator, too, a plan for the CPU is one for the CPU."""
+    network = jn.nn.ConvNet([2], 3)
+    data = jn.data.Dataset.from_splits(part(10, 1), valid=None, test=None)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    seen, shop = [], Workshop(blueprint())
+
+    def look(x: jax.Array) -> jax.Array:
+        seen.append(platform())
+        return x
+
+    shop.compiled(look, (shop.own((), jnp.float32),), mapped=1)
+    assert set(seen) == {"cpu"} and platform() == "gpu"
+    spec = jn.make_spec(ROOT, data, network, loss=LOSS, epochs=1, batch_size=BATCH)
+    text = str(jn.make_plan(spec))
+    assert "gradient of the kernel" in text and "XLA's own" not in text
+
+
 def test_one_lane_is_not_a_map_of_one():
     def branch(flag, x):
         return jax.lax.cond(flag, lambda x: x + 1, lambda x: x * 2, x)
 
-    one = jax.make_jaxpr(over_lanes(branch, 1, 1))(np.array([True]), 1.0)
-    two = jax.make_jaxpr(over_lanes(branch, 2, 1))(np.array([True, False]), 1.0)
+    one = jax.make_jaxpr(over_lanes(branch, 1, 1, 1))(np.array([True]), 1.0)
+    two = jax.make_jaxpr(over_lanes(branch, 2, 1, 1))(np.array([True, False]), 1.0)
     assert "cond[" in str(one) and "select_n" not in str(one)
     assert "select_n" in str(two)
 
 
 def test_parts_that_are_their_own_targets_are_placed_once():
-    from jaxnets.population.program import place
-
     spec = jn.make_spec(ROOT, DATA.reconstruction(), jn.nn.Autoencoder([4], 2), epochs=1,
                         loss="mean_squared_error", batch_size=4)  # fmt: skip
     found = place(spec.data, jn.make_plan(spec).programs[0])

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 import jaxnets as jn
 from jaxnets.population import plan
-from jaxnets.population.stopping import Stopped
 from tests.population import kept
 from tests.small import DATA, LOSS, ROOT
 
@@ -142,7 +141,7 @@ def test_law_4_stopped_anywhere_and_continued(
     expected = train(who, side_by_side)
     with TemporaryDirectory() as place:
         for moment in moments:
-            with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Stopped):
+            with pytest.MonkeyPatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
                 kept.at_dispatch(patch, moment, lambda: signal.raise_signal(signal.SIGINT))
                 train(who, side_by_side, out=Path(place), save_every=0.0)
         continued = train(who, side_by_side, out=Path(place), save_every=0.0)

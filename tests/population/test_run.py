@@ -1,6 +1,9 @@
 """Training members: every number and every stream of theirs, and every kind of problem."""
 
 import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -10,6 +13,8 @@ import pytest
 
 import jaxnets as jn
 from jaxnets.nn.hyper import hyperparameter
+from jaxnets.population import execute
+from tests.population.bars import Bar, full, kept_in
 from tests.small import DATA, NET, ROOT, fit, leaves, part, regression, same
 
 EVERYTHING = jn.optim.adam(
@@ -190,6 +195,49 @@ def test_an_autoencoder_with_noise_has_clean_targets():
     quiet, noisy = (runs[i].predict(np.eye(2)) - runs[i].predict(np.zeros((2, 2))) for i in (0, 1))
     np.testing.assert_allclose(quiet, np.eye(2), atol=0.03)
     np.testing.assert_allclose(noisy, 0.5 * np.eye(2), atol=0.2)
+
+
+class First(NamedTuple):
+    """The first of two processes; the other one trains its share while this one waits."""
+
+    wait: Callable[[], None]
+    index: int = 0
+    count: int = 2
+
+    def meet(self, word: str) -> None:
+        self.wait()
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_the_bar_of_one_of_several_processes_counts_every_member_once(tmp_path: Path, before: int):
+    def plan(count: int) -> jn.Plan:
+        members = jn.grid(network=NET, seed=range(count))
+        options = {"loss": "softmax_cross_entropy", "epochs": 3, "batch_size": 4}
+        return jn.make_plan(jn.make_spec(ROOT, DATA, members, **options))
+
+    everyone = plan(6)
+    bar, seen = Bar(everyone), []
+    with kept_in(tmp_path, everyone) as keep:
+        if before:
+            list(execute(plan(before), None, keep))
+            keep = keep._replace(store=keep.store.again())
+
+        def wait() -> None:
+            seen.append(bar.stands)
+            list(execute(everyone, None, keep._replace(store=keep.store.again())))
+
+        two: Any = First(wait)
+        (group,) = execute(everyone, bar, keep._replace(processes=two))
+    assert len(group.epochs) == 6
+    assert seen == [full(everyone)] and bar.stands == seen[0]
+
+
+@pytest.mark.parametrize("widths", ["exact", "padded"])
+def test_a_plan_knows_the_bytes_of_what_is_kept(widths: str):
+    members = [jn.member(jn.nn.MLP([width], outputs=3, norm="batch")) for width in (4, 5)]
+    runs = fit(members, widths=widths)
+    kept = jax.tree.leaves([group.kept for group in runs.groups])
+    assert runs.plan.result_bytes == sum(leaf.nbytes for leaf in kept)
 
 
 def test_the_progress_bar_counts_everything(capsys: pytest.CaptureFixture[str]):

@@ -5,6 +5,7 @@ import itertools
 import jax
 import numpy as np
 import optax
+import pytest
 
 import jaxnets as jn
 from jaxnets.population.spec import make_group, make_spec
@@ -20,6 +21,14 @@ def spec(members: list[jn.Member], **options):
 
 def rows(*members: list[jn.Member], **options) -> list[tuple[int, ...]]:
     return [group.rows for group in spec([*itertools.chain(*members)], **options).groups]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "every", "records"),
+    [(7, 2, (2, 4, 6, 7)), (6, 2, (2, 4, 6)), (2, 1, (1, 2)), (1, 5, (1,)), (5, 5, (5,))],
+)
+def test_the_last_epoch_has_a_record(epochs: int, every: int, records: tuple[int, ...]):
+    assert spec([jn.member(NET)], epochs=epochs, history_every=every).records == records
 
 
 def test_numbers_and_seeds_do_not_make_programs():

@@ -54,6 +54,20 @@ def test_bits_survive(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == [written.path.name]
 
 
+def test_nothing_is_said_when_all_is_well(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    segments.read(write(tmp_path))
+    assert [record.getMessage() for record in caplog.records if record.levelno > 20] == []
+
+
+def test_what_a_killed_process_could_not_take_away_is_taken_away(tmp_path: Path):
+    for generation, final in ((1, False), (2, True)):  # killed between the second and this:
+        write(tmp_path, generation, reached=[4, 4], active=[False, False], final=final)
+    store = Store(tmp_path, pytest.fail)
+    assert None not in store.find(["a", "b"], 4, 1)
+    store.tidy()
+    assert [segments.look(path).final for path in tmp_path.iterdir()] == [True]
+
+
 def test_it_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for target, name in ((os, "fsync"), (os, "rename"), (segments, "_save")):
         with monkeypatch.context() as patch:
@@ -177,8 +191,8 @@ def states(out: Path) -> list[Segment]:
 
 def test_of_members_on_their_way_the_last_two_states_are_kept(stopped: Path):
     found = states(stopped)
-    assert [(s.final, s.reached) for s in found if s.final] == [(True, (7, 7))]
-    assert [s.reached for s in found if not s.final] == [(4, 4), (6, 6)]
+    assert [(s.final, s.reached) for s in found if s.final] == [(True, (7, 2))]
+    assert [s.reached for s in found if not s.final] == [(4, 2), (6, 2)]
 
 
 @pytest.mark.parametrize("damage", [truncated, flipped, deleted])
@@ -240,21 +254,27 @@ def test_rows_go_through_arrays(stopped: Path):
 
 
 def test_members_are_found_by_who_they_are(stopped: Path, tmp_path: Path):
-    """Only those of the same identity, only at an epoch that leads on, the furthest of all."""
+    """Only those of the same identity, only at an epoch that leads on, the furthest of all. One of
+    each two diverged in the first epoch: whatever was reached without it, two is where it ended.
+    """
     found = states(stopped)
     done = next(segment for segment in found if segment.final)
     way = found[-1]
     store = Store(stopped / "state", pytest.fail)
 
-    def reached(epochs: int, every: int = 2) -> list[int | None]:
+    def reached(epochs: int, every: int = 2, unit: int = 1) -> list[int | None]:
         asked = [*done.members, *way.members, "somebody else"]
-        return [None if f is None else f.reached for f in store.find(asked, epochs, every)]
+        return [None if f is None else f.reached for f in store.find(asked, epochs, every, unit)]
 
-    assert reached(7) == [7, 7, 6, 6, None]
-    assert reached(8) == [None, None, 6, 6, None], "seven is between two records"
-    assert reached(8, every=1) == [7, 7, 6, 6, None]
-    assert reached(5) == [None, None, 4, 4, None]
-    assert reached(3) == [None, None, None, None, None]
+    assert reached(7) == [7, 2, 6, 2, None]
+    assert reached(8) == [None, 2, 6, 2, None], "seven is between two records"
+    assert reached(8, every=1) == [7, 2, 6, 2, None]
+    assert reached(5) == [None, 2, 4, 2, None]
+    assert reached(3) == [None, 2, None, 2, None]
+    assert reached(1) == [None] * 5
+    # Were these steps, two in an epoch: seven would be in the middle of the fourth.
+    assert reached(4, every=2, unit=2) == [7, None, 4, None, None]
+    assert reached(3, every=2, unit=2) == [None, None, 6, None, None]
 
 
 def test_many_members_are_one_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,11 +1,5 @@
-"""Rows from the disk: the bits of the same rows in memory, stopped and continued anywhere."""
+"""Rows from the disk: the bits of the same rows in memory, block by block."""
 
-import contextlib
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,62 +7,21 @@ import numpy as np
 import pytest
 
 import jaxnets as jn
-from jaxnets.population import blocks
-from jaxnets.population.blocks import Blocks, Lengths, stream_executables
-from jaxnets.population.stopping import Stopped
-from jaxnets.population.stream import jobs
+from jaxnets.population import blocks, plan
+from jaxnets.population.blocks import Lengths, row_bytes, stream_executables
+from jaxnets.population.jobs import jobs
+from jaxnets.population.workshop import Blueprint
+from tests.population import on_disk
 from tests.population.kept import check_same
-from tests.small import LOSS, ROOT, check_refused, part
+from tests.population.on_disk import MEMORY, NET, PLAIN, TRAIN, VALID, members, streamed, train
+from tests.small import LOSS, ROOT, check_refused
 
-TRAIN, VALID = part(22, 1), part(6, 2)
-NET = jn.nn.MLP([4], outputs=3, norm="batch")
-PLAIN = jn.nn.MLP([], outputs=3)
 DROPOUT = jn.nn.MLP([4], outputs=3, dropout_rate=0.2)
-MEMORY = jn.data.Dataset.from_splits(TRAIN, valid=VALID, test=None)
-
-
-def streamed(x: Any = TRAIN[0], y: Any = TRAIN[1], valid: Any = VALID) -> jn.data.StreamedDataset:
-    return jn.data.from_memmap(x, y, valid=valid, test=None)
-
-
-def members(seeds: int = 2, network: Any = NET) -> list[Any]:
-    """Of each seed one that learns and one that diverges."""
-    return jn.grid(network=network, seed=range(seeds), learning_rate=[0.05, 1e30])
-
-
-def train(data: Any = None, who: Any = None, **options: Any) -> jn.Runs:
-    given = {"loss": LOSS, "optimizer": "momentum", "batch_size": 4, "epochs": 5} | options
-    return jn.fit(
-        ROOT, streamed() if data is None else data, members() if who is None else who, **given
-    )
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two steps of four rows of four numbers: 22 rows are blocks of 2, 2, 1 steps and a rest."""
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 2 * 4 * 16)
-
-
-def at_block(
-    patch: pytest.MonkeyPatch, number: int, act: Callable[[], object], seen: list[int] | None = None
-) -> list[int]:
-    """Do something before the block of this number; the list counts blocks."""
-    seen = [0] if seen is None else seen
-    for name in ("block", "rest"):
-        original = getattr(Blocks, name)
-
-        def counted(self, *arguments, original=original, **named):
-            seen[0] += 1
-            if seen[0] == number:
-                act()
-            return original(self, *arguments, **named)
-
-        patch.setattr(Blocks, name, counted)
-    return seen
-
-
-def interrupt() -> None:
-    signal.raise_signal(signal.SIGINT)
+    on_disk.small_blocks(monkeypatch)
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -119,76 +72,27 @@ def test_side_by_side_the_weights_have_the_same_bits():
             np.testing.assert_allclose(found.history[name], expected.history[name], rtol=3e-7)
 
 
-def test_stopped_at_any_block_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    every = 2
-    expected, middle = train(MEMORY, history_every=every), 0
-    assert expected.history["diverged"].values.tolist() == [False, True, False, True]
-    with monkeypatch.context() as patch:
-        total = at_block(patch, 0, interrupt)
-        train(history_every=every)
-    for number in (1, 2, 3, 4, 6, 7, 9):  # two epochs and a bit; a member has four blocks in one
-        out = tmp_path / str(number)
-        with monkeypatch.context() as patch, contextlib.suppress(Stopped):
-            before = at_block(patch, number, interrupt)
-            train(out=out, save_every=1e9, history_every=every)
-        with monkeypatch.context() as patch:
-            again = at_block(patch, 0, interrupt)
-            check_same(train(out=out, save_every=1e9, history_every=every), expected)
-        assert before[0] + again[0] == total[0], "no step is taken twice"
-        middle += before[0] % 4 != 0
-    assert middle >= 4
+def test_steps_are_not_unrolled():
+    """How many come at once depends on neighbours, and so what would be left over."""
+    data, found = streamed(), []
+    for unroll in (1, 3):
+        spec = jn.make_spec(ROOT, data, members(), loss=LOSS, epochs=2, batch_size=4, unroll=unroll)
+        [program] = jn.make_plan(spec).programs
+        functions = stream_executables(Blueprint.of(spec, program), Lengths.of(spec, program))
+        found.append(functions.blocks[False].as_text())
+    assert found[0] == found[1]
 
 
-def test_killed_in_the_middle_of_an_epoch(tmp_path: Path):
-    """Really killed, by SIGKILL before block 11; saved as often as possible."""
-    done = subprocess.run(
-        [sys.executable, "-c", _KILLED, str(tmp_path)],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    with pytest.MonkeyPatch.context() as patch:
-        again = at_block(patch, 0, interrupt)
-        found = train(out=tmp_path)
-    check_same(found, train(MEMORY))
-    assert 10 <= again[0] < 16, "ten of twenty blocks were taken, most of them were kept"
-
-
-_KILLED = """
-import os, signal, sys, time, conftest, pytest
-from jaxnets.population import blocks
-from tests.population.test_stream import at_block, train
-blocks.BLOCK_BYTES = 2 * 4 * 16
-count = [0]
-with pytest.MonkeyPatch.context() as patch:
-    for number in range(1, 12):
-        at_block(patch, number, lambda: time.sleep(0.3), [0])
-    at_block(patch, 11, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    train(out=sys.argv[1], save_every=0.0)
-"""
-
-
-def test_extending_trains_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    train(out=tmp_path)
-    with monkeypatch.context() as patch:
-        steps = at_block(patch, 0, interrupt)
-        check_same(train(out=tmp_path), train(out=tmp_path))
-        assert steps == [0]
-        # One dispatch serves all: two epochs more for those that learn, four blocks in each.
-        longer = train(out=tmp_path, epochs=7)
-        assert steps == [8]
-    check_same(longer, train(epochs=7))
-    check_same(train(who=members(3), out=tmp_path, epochs=7), train(who=members(3), epochs=7))
-    check_same(train(out=tmp_path, epochs=2), train(epochs=2))
-
-
-def test_a_state_between_two_records_is_not_extended(tmp_path: Path):
-    train(out=tmp_path, epochs=3, history_every=2)
-    longer = train(out=tmp_path, epochs=4, history_every=2)
-    check_same(longer, train(epochs=4, history_every=2))
+def test_a_block_has_as_many_bytes_whatever_the_lanes(monkeypatch: pytest.MonkeyPatch):
+    data = streamed()
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 5 * 4 * row_bytes(data.train))
+    found = {}
+    for lanes, turns in ((1, 1), (2, 1), (1, 2), (4, 1), (64, 8)):
+        monkeypatch.setattr(plan, "TURNS", turns)
+        spec = jn.make_spec(ROOT, data, members(), loss=LOSS, epochs=2, batch_size=4)
+        [program] = jn.make_plan(spec, lanes=lanes).programs
+        found[lanes, turns] = Lengths.of(spec, program).block
+    assert list(found.values()) == [5, 2, 2, 1, 1]
 
 
 def test_rows_are_read_once_for_equal_orders_and_not_for_the_diverged():
@@ -256,6 +160,7 @@ def test_jobs_of_members_in_different_places():
         at = at + job.steps * job.going
         inside = job.position % 6 + job.steps
         assert job.steps <= 2 and (inside[job.going] <= 6).all()
+        assert job.rest == (job.steps > 0 and (job.position[job.going] % 6 == 5).all())
         if job.steps == 0:
             assert (at[job.going] % 6 == 0).all()
             ends += job.going

@@ -217,6 +217,16 @@ def test_networks_of_other_kinds_run_as_they_are():
     assert plan.programs[1].group.unpadded == ""
 
 
+def test_what_forbids_padding_now_is_not_remembered():
+    who = jn.member(MLP([3, 7, 5], outputs=3), learning_rate=0.1)
+    jax.config.update("jax_threefry_partitionable", False)
+    try:
+        assert "partitionable" in planned([who]).spec.groups[0].unpadded
+    finally:
+        jax.config.update("jax_threefry_partitionable", True)
+    assert planned([who]).spec.groups[0].unpadded == ""
+
+
 def check_exact(plan: jn.Plan, program: int, network: object, reason: str) -> None:
     group = plan.programs[program].group
     assert group.recipe.network == jn.network.as_network(network)

@@ -2,86 +2,34 @@
 
 import dataclasses
 import json
-import os
-import shutil
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from rich.console import Console
 
-from jaxnets import files
-from jaxnets.data import Split
 from jaxnets.population import run as running
 from jaxnets.population import segments
-from jaxnets.population.identity import members as identities
 from jaxnets.population.results import Runs
-from jaxnets.population.rows import Layout
-from jaxnets.population.store import Store
-from jaxnets.study import DepthWidth, prepare, run, session
+from jaxnets.study import DepthWidth, prepare, run
 from jaxnets.study.measure import ACCURACY, SQUARED
 from jaxnets.study.tables import result_table
-
-QUESTION = DepthWidth(
-    "moons", depths=(1, 2), params=60, learning_rates=(1e-3, 3e-2), seeds=2, epochs=3, batch_size=50
+from tests.study.moons import (
+    QUESTION,
+    copied,
+    opened,
+    segment_of,
+    unfinished,
+    with_test_labels,
 )
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    out = tmp_path_factory.mktemp("studies") / "moons"
-    told = []
-    report = run(QUESTION, out, progress=False, tell=told.append)
-    return out, report, told
-
-
-def opened(path):
-    with xr.open_dataset(path, engine="h5netcdf") as file:
-        return file.load()
-
-
-def copied(finished, tmp_path):
-    return shutil.copytree(finished[0], tmp_path / "copy")
-
-
-def unfinished(out, *depths):
-    """Take away what a run that was killed would not have written."""
-    for name in session.RESULTS:
-        (out / name).unlink()
-    for depth in depths:
-        shutil.rmtree(segment_of(out, depth))
-    manifest = json.loads((out / "manifest.json").read_text())
-    (out / "manifest.json").write_text(json.dumps({**manifest, "finished": None, "sessions": []}))
-    return out
-
-
-def segment_of(out, depth):
-    """The depths are saved one after the other."""
-    return sorted((out / "state").iterdir())[depth - 1]
-
-
-def states(out, question):
-    """Everything that is saved of the members of a question, as bytes."""
-    plan = prepare(question).plan
-    store, found = Store(out / "state", pytest.fail), []
-    for program in plan.programs:
-        places = store.find(identities(plan.spec, program), question.epochs, 1)
-        rows = store.load(Layout(plan.spec, program), places, list(range(len(places))))
-        found += [leaf.tobytes() for leaf in jax.tree.leaves((rows.run, dict(rows.history)))]
-    return found
-
-
-def with_test_labels(data, y):
-    return dataclasses.replace(data, test=Split(data.test.x, y.astype(np.int32), name="test"))
 
 
 def test_the_folder_holds_what_was_promised(finished):
     out, report, _ = finished
     assert sorted(path.name for path in out.iterdir()) == [
-        ".lock", "depth_width.png", "depth_width.svg", "history.nc", "manifest.json", "paired.csv",
-        "state", "summary.csv",
+        ".lock", ".manifest.json", "depth_width.png", "depth_width.svg", "history.nc",
+        "manifest.json", "paired.csv", "state", "summary.csv",
     ]  # fmt: skip
     assert len(list((out / "state").iterdir())) == 2
     manifest = json.loads((out / "manifest.json").read_text())
@@ -163,129 +111,6 @@ def test_wrong_test_labels_change_nothing_but_the_test_numbers(finished, tmp_pat
     assert list(report.summary["learning_rate"]) == list(finished[1].summary["learning_rate"])
 
 
-def test_a_finished_study_is_read_not_trained(finished, tmp_path, monkeypatch):
-    monkeypatch.setattr(session, "execute", None)
-    monkeypatch.setattr(Runs, "evaluate", None)
-    out, told = copied(finished, tmp_path), []
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    report = run(QUESTION, out, tell=told.append)
-    assert told[0].startswith(f"{out} holds this study, finished ")
-    pd.testing.assert_frame_equal(report.summary, finished[1].summary, check_exact=True)
-    pd.testing.assert_frame_equal(report.paired, finished[1].paired, check_exact=True)
-    assert report.sentences() == finished[1].sentences()
-    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-
-
-TIMES = ["microseconds_per_member_step", "compile_seconds"]
-
-
-def check_same(ours, theirs, mine, other, question):
-    """Two folders and reports of one question, bit for bit, but for the times."""
-    xr.testing.assert_identical(opened(ours / "history.nc"), opened(theirs / "history.nc"))
-    for name in ("paired.csv", "depth_width.svg", "depth_width.png"):
-        assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
-    frames = [report.summary.drop(columns=TIMES) for report in (mine, other)]
-    pd.testing.assert_frame_equal(*frames, check_exact=True)
-    assert states(ours, question) == states(theirs, question)
-
-
-def test_what_is_missing_is_trained_to_the_same_bits(finished, tmp_path):
-    out, told = unfinished(copied(finished, tmp_path), 2), []
-    report = run(QUESTION, out, progress=False, tell=told.append)
-    assert report.trained == 4
-    assert told[0] == f"{out} holds 4 of 8 members already."
-    assert told[1].title.startswith("Plan: 4 members in 1 program, 3 epochs")
-    check_same(out, finished[0], report, finished[1], QUESTION)
-
-
-@pytest.mark.parametrize(
-    ("change", "trained"),
-    [
-        ({"seeds": 3}, 4),
-        ({"learning_rates": (1e-2, 1e-3, 3e-2)}, 4),
-        ({"epochs": 4}, 8),
-        ({"depths": (3, 1, 2)}, 4),
-        ({"depths": (2,)}, 0),
-        ({"threshold": 0.9}, 0),
-        ({"seeds": 3, "epochs": 5}, 12),
-    ],
-    ids=lambda value: str(value),
-)
-def test_a_finished_study_is_extended(finished, tmp_path, change, trained):
-    """Only what is new is trained, and the answer is that of a study which asked for it at once."""
-    question, out, told = dataclasses.replace(QUESTION, **change), copied(finished, tmp_path), []
-    report = run(question, out, progress=False, tell=told.append)
-    assert report.trained == trained
-    on_their_way = question.epochs > 3 and 8
-    expected = f"holds {0 if on_their_way else question.members - trained} of {question.members} "
-    assert expected in told[0] and (", and 8 on their way" in told[0]) == bool(on_their_way)
-    fresh = tmp_path / "fresh"
-    check_same(out, fresh, report, run(question, fresh, progress=False), question)
-    manifest = json.loads((out / "manifest.json").read_text())
-    assert [session["members"] for session in manifest["sessions"]] == [8, trained]
-    # ... and back: nothing is left to train, and everything is as it was.
-    again = run(QUESTION, out, progress=False)
-    assert again.trained == 0
-    check_same(out, finished[0], again, finished[1], QUESTION)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"params": 70}, "question.params is 60 there and 70 now"),
-        ({"batch_size": 40}, "question.batch_size is 50 there and 40 now"),
-        ({"optimizer": "sgd"}, 'question.optimizer is "adam" there and "sgd" now'),
-        ({"key": 1}, r"key.data is \[0, 0\] there and \[0, 1\] now"),
-    ],
-)
-def test_the_folder_of_another_question_is_refused(finished, change, message):
-    study = prepare(dataclasses.replace(QUESTION, **change))
-    with pytest.raises(ValueError, match=f"holds another study: {message}"):
-        study.open(finished[0])
-
-
-def test_other_data_or_versions_are_refused(finished, tmp_path):
-    data = prepare(QUESTION).data
-    study = prepare(QUESTION, data=with_test_labels(data, 1 - data.test.y))
-    with pytest.raises(ValueError, match=r"data\.fingerprint is"):
-        study.open(finished[0])
-    out = copied(finished, tmp_path)
-    manifest = json.loads((out / "manifest.json").read_text())
-    manifest["identity"]["versions"]["jax"] = "0.0.1"
-    (out / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match=r'versions\.jax is "0\.0\.1" there'):
-        prepare(QUESTION).open(out)
-    (out / "manifest.json").write_text(json.dumps(manifest | {"format": 1}))
-    with pytest.raises(ValueError, match=r"another version of jaxnets \(format 1, this"):
-        prepare(QUESTION).open(out)
-
-
-def test_folders_that_hold_something_else(finished, tmp_path):
-    study = prepare(QUESTION)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(NotADirectoryError, match="is a file, expected a folder"):
-        study.open(tmp_path / "file")
-    with pytest.raises(OSError, match="cannot be written to"):
-        study.open(tmp_path / "file" / "below")
-    with pytest.raises(ValueError, match=r"is not empty \(file\) and holds no study"):
-        study.open(tmp_path)
-    out = copied(finished, tmp_path)
-    (out / "manifest.json").write_text("{")
-    with pytest.raises(ValueError, match="cannot be read"):
-        study.open(out)
-
-
-def test_a_damaged_state_is_said_and_trained_again(finished, tmp_path):
-    out, told = unfinished(copied(finished, tmp_path)), []
-    broken = segment_of(out, 1)
-    file = next(broken.glob("arrays/d/*"))
-    file.write_bytes(file.read_bytes()[:-1])
-    report = run(QUESTION, out, progress=False, tell=told.append)
-    assert told[0].startswith(f"{broken} is damaged (arrays/d/{file.name}: wrong checksum)")
-    assert report.trained == 4 and not broken.exists()
-    check_same(out, finished[0], report, finished[1], QUESTION)
-
-
 def test_programs_are_compiled_before_any_of_them_runs(tmp_path, monkeypatch):
     order = []
     compile_one, run_group = running._compile, running.run_group
@@ -344,32 +169,6 @@ def test_the_result_fits_into_80_columns(finished, measure, mean):
     assert "never (4/16) 128/128 123 M  1234" in shown
     assert "\N{HORIZONTAL ELLIPSIS}" not in shown
     assert max(map(len, shown.splitlines())) <= 80
-
-
-def test_a_full_disk_is_found_before_training(tmp_path, monkeypatch):
-    study = prepare(QUESTION)
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=2**20))
-    with pytest.raises(OSError, match=r"needs 16 MiB, but the disk .* has 1 MiB left"):
-        study.open(tmp_path / "out")
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="cannot be written to: No space left"):
-        study.open(tmp_path / "out")
-    assert not list((tmp_path / "out").iterdir())
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
-    place = tmp_path / "file.txt"
-    files.write_text(place, "old")
-    with pytest.raises(RuntimeError), files.replacing(place) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
-    assert place.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_a_regression_is_judged_by_its_squared_error(tmp_path):

@@ -1,7 +1,6 @@
 """MNIST-1D: the published numbers, the user's own generators, the cache."""
 
 import random
-import sys
 
 import jax
 import numpy as np
@@ -208,13 +207,3 @@ def test_nothing_is_unpickled_from_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXNETS_CACHE", str(tmp_path))
     np.savez(tmp_path / "name.npz", x=np.array([{}], object), sha256="0", allow_pickle=True)
     assert cache.read("name") is None
-
-
-def test_home_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv("JAXNETS_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.folder() == tmp_path / "jaxnets"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    if sys.platform != "win32":
-        assert cache.folder() == tmp_path / ".cache" / "jaxnets"
