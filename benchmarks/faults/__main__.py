@@ -14,13 +14,15 @@ from rich.console import Console
 
 import jaxnets
 from benchmarks import record
-from benchmarks.faults import damage, kills, malformed, reruns, soak
+from benchmarks.faults import damage, kills, larger, malformed, reruns, saving, soak
 
 CAMPAIGNS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "kills": lambda given: kills.run(given.count or 50, given.workers),
     "damage": lambda given: damage.run(given.count or 200),
     "malformed": lambda given: malformed.run(given.count or 500),
     "reruns": lambda given: reruns.run(given.count or 20, given.workers),
+    "saving": lambda given: saving.run(given.count or 7),
+    "larger": lambda given: larger.run(given.gib),
     "soak": lambda given: soak.run(given.minutes),
 }
 LONG = ("each", "samples")
@@ -34,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("campaigns", nargs="*", choices=[*CAMPAIGNS, []], metavar="campaign")
     parser.add_argument("--count", type=int, help="instead of each campaign's own number")
     parser.add_argument("--minutes", type=float, default=60.0, help="of the soak")
+    parser.add_argument("--gib", type=float, help="of the file that is larger than the memory")
     parser.add_argument("--workers", type=int, default=2, help="processes side by side")
     parser.add_argument("--note", help="stored with the results: what a reader should know")
     parser.add_argument("--write", action="store_true", help="store the results as JSON")

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxnets.data import report
 from jaxnets.data.order import permutation
-from jaxnets.data.part import Batch, Split, frozen
+from jaxnets.data.part import Batch, Split, frozen, pair_of
 from jaxnets.data.scaling import Axis, Scaling, fit_scaling
 
 __all__ = ["Batch", "Dataset", "Split"]
@@ -134,13 +134,7 @@ class Dataset:
         def part(name: str, pair: Any) -> Split | None:
             if pair is None or isinstance(pair, Split):
                 return pair
-            try:
-                x, y = pair
-            except (TypeError, ValueError):
-                raise TypeError(
-                    f"{name}: expected a pair (x, y), got {type(pair).__name__}."
-                ) from None
-            return Split(x, y, name=name)
+            return Split(*pair_of(name, pair), name=name)
 
         first = part("train", train)
         if first is None:

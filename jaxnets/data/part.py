@@ -89,6 +89,27 @@ class Split:
         """Whether the targets are the inputs themselves, as one array."""
         return self.y is self.x
 
+    def read_rows(self, rows: Any) -> Batch:
+        """Some rows as a batch.
+
+        Args:
+            rows: integer positions ``(m,)`` or a slice.
+
+        Returns:
+            Inputs and targets as NumPy arrays, in this order.
+
+        Example:
+            >>> Split([[0.0], [1.0], [2.0]], [0, 1, 0]).read_rows([1]).y.tolist()
+            [1]
+        """
+        x = self.x[rows]
+        return Batch(x, x if self.reconstructs else self.y[rows])
+
+    @property
+    def first(self) -> Batch:
+        """The first row, as a batch of one."""
+        return self.read_rows(slice(1))
+
     def take(self, rows: Any, name: str | None = None) -> "Split":
         """The given rows, in the given order.
 
@@ -106,6 +127,19 @@ class Split:
         x = frozen(self.x[rows])
         y = x if self.reconstructs else frozen(self.y[rows])
         return Split(x, y, name=name or self.name)
+
+
+def pair_of(argument: str, pair: Any) -> tuple[Any, Any]:
+    """The inputs and the targets that somebody gave for a part.
+
+    Raises:
+        TypeError: it is not a pair; the message names ``argument``.
+    """
+    try:
+        x, y = pair
+    except (TypeError, ValueError):
+        raise TypeError(f"{argument}: expected a pair (x, y), got {type(pair).__name__}.") from None
+    return x, y
 
 
 def frozen(array: Array) -> Array:

@@ -1,5 +1,6 @@
 """Training rows that stay on the disk: what is known of them, and a few of them at a time."""
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -120,6 +121,11 @@ class StreamedSplit(Split):
 
     def __repr__(self) -> str:
         return "Streamed" + super().__repr__()
+
+    @functools.cached_property
+    def first(self) -> Batch:
+        """The first row, as a batch of one; it is read once."""
+        return self.read_rows([0])
 
     def read_rows(self, rows: Any) -> Batch:
         """Some rows, converted and checked.

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxnets import rng
 from jaxnets.data import Batch
-from jaxnets.population.lanes import AXIS, Data, Lanes, mesh_of
+from jaxnets.population.engine import Engine
+from jaxnets.population.lanes import Data, Lanes
 from jaxnets.population.plan import BLOCK_BYTES, CHUNK_FLOPS, CHUNK_STEPS, Program
 from jaxnets.population.program import init_function
 from jaxnets.population.spec import Spec
@@ -174,38 +174,23 @@ def stream_executables(blueprint: Blueprint, lengths: Lengths) -> _Executables:
     )
 
 
-class Blocks:
-    """A group's compiled programs, with the root key and the validation part.
-
-    Args:
-        spec: the population.
-        program: the group's place in the plan.
-        data: the parts that are on the devices.
-    """
+class Blocks(Engine):
+    """The programs of a group whose training rows stay on the disk."""
 
     def __init__(self, spec: Spec, program: Program, data: Data) -> None:
-        self.program, self.lengths = program, Lengths.of(spec, program)
+        self.lengths = Lengths.of(spec, program)
         self._functions = stream_executables(Blueprint.of(spec, program), self.lengths)
-        mesh = mesh_of(program)
-        self._members = NamedSharding(mesh, PartitionSpec(AXIS))
-        self._shared = NamedSharding(mesh, PartitionSpec())
-        self._valid = data.valid
-        x = np.zeros((1, *spec.data.input_shape), np.float32)  # only its shape is used
-        self._root, self._x = jax.device_put((spec.key, x), self._shared)
+        super().__init__(spec, program, data, self._functions.begin)
         shapes = {rest: self.lengths.shape(rest) for rest in self._functions.blocks}
         self._rows = {
-            rest: self._put(np.arange(math.prod(shape), dtype=np.int32).reshape(shape))
+            rest: self.share(np.arange(math.prod(shape), dtype=np.int32).reshape(shape))
             for rest, shape in shapes.items()
         }
 
-    def begin(self, lanes: Lanes) -> Run:
-        """The runs of these lanes before their first epoch."""
-        return self._functions.begin(lanes, self._root, self._x)
-
     def rows(self, batch: Batch) -> Batch:
         """The rows of a block on their devices; targets that are the inputs are sent once."""
-        x = jax.device_put(batch.x, self._members)
-        return Batch(x, x if batch.y is batch.x else jax.device_put(batch.y, self._members))
+        x = self.spread(batch.x)
+        return Batch(x, x if batch.y is batch.x else self.spread(batch.y))
 
     def take(
         self, run: Run, lanes: Lanes, going: Any, start: Any, batch: Batch, count: int, rest: bool
@@ -213,19 +198,11 @@ class Blocks:
         """``count`` steps with whole batches, or the step with the rows that are left over. ``run``
         is given away, here and below.
         """
-        own = jax.device_put((going, start.astype(np.int32)), self._members)
+        own = self.spread((going, start.astype(np.int32)))
         function, rows = self._functions.blocks[rest], self._rows[rest]
-        return function(run, lanes, *own, batch, rows, self._put(np.int32(count)), self._root)
+        return function(run, lanes, *own, batch, rows, self.share(np.int32(count)), self._root)
 
     def finish(self, run: Run, lanes: Lanes, ended: Any, due: Any) -> tuple[Run, Any]:
         """The end of an epoch where ``ended``, with a record where ``due``."""
-        own = jax.device_put((ended, due), self._members)
-        looks = self._put(np.int32(due.any()))
-        return self._functions.finish(run, lanes, *own, looks, self._valid)
-
-    def lanes(self, places: np.ndarray) -> Lanes:
-        """The inputs of the members at these places of the group, on their devices."""
-        return jax.device_put(Lanes.of(self.program.group, places), self._members)
-
-    def _put(self, value: Any) -> Any:
-        return jax.device_put(value, self._shared)
+        own, looks = self.spread((ended, due)), self.share(np.int32(due.any()))
+        return self._functions.finish(run, lanes, *own, looks, self.data.valid)

@@ -1,23 +1,22 @@
 """One group of members: what is saved of them is read, the others are trained piece after piece."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxnets.population import identity
-from jaxnets.population.blocks import Blocks
+from jaxnets.population.engine import Engine
 from jaxnets.population.group_result import GroupResult
-from jaxnets.population.piece import Keeping, Piece, run_piece
+from jaxnets.population.piece import Keeping, Piece
 from jaxnets.population.plan import Plan, Program
-from jaxnets.population.program import Compiled
 from jaxnets.population.progress import Progress
 from jaxnets.population.rows import Layout, Rows
 from jaxnets.population.saver import SAVE_EVERY, Owner, Saver
 from jaxnets.population.stopping import StopRequest
 from jaxnets.population.store import Found, Store
-from jaxnets.population.stream import StreamLayout, run_streamed_piece
+from jaxnets.population.ways import way_of
 from jaxnets.processes import Processes
 
 COMPILE_SECONDS = "compile_seconds"
@@ -158,12 +157,12 @@ def look(plan: Plan, program: Program, keep: Keep | None) -> Known:
 
 def _unit(plan: Plan, program: Program) -> int:
     """In what a member's position is counted: epochs, or steps where rows come from the disk."""
-    return 1 if plan.spec.data.train.in_memory else program.steps_per_epoch
+    return way_of(plan.spec.data).piece.unit_of(program)
 
 
 def run_group(
     known: Known,
-    compiled: Compiled | Blocks | None,
+    compiled: Engine | None,
     compile_seconds: float,
     progress: Progress | None,
     keep: Keep | None,
@@ -186,16 +185,16 @@ def run_group(
         Stopped: somebody has asked to stop, and everything is saved.
     """
     plan, program = known.plan, known.program
-    run: Callable[..., Piece] = run_piece
-    layout_of: type[Layout] = Layout
-    if not plan.spec.data.train.in_memory:
-        run, layout_of = run_streamed_piece, StreamLayout
+    way = way_of(plan.spec.data)
     if keep is None:
         assert compiled is not None
-        pieces = [run(plan, compiled, places, None, progress, None) for places, _ in known.pieces()]
+        pieces = [
+            way.piece(plan, compiled, places, None, progress, None).to_the_end()
+            for places, _ in known.pieces()
+        ]
         return GroupResult.from_pieces(program, pieces, compile_seconds=compile_seconds)
 
-    layout = layout_of(plan.spec, program)
+    layout = way.layout(plan.spec, program)
     seconds = max(compile_seconds, known.compile_seconds())
     pieces = [
         Piece.of(known.load(keep.store, layout, places), len(plan.spec.records))
@@ -207,6 +206,7 @@ def run_group(
         keeping = Keeping(saver, owner, keep.stop, keep.store.folder.parent)
         for places, saved in known.pieces():
             states = known.load(keep.store, layout, saved) if saved.size else None
-            pieces.append(run(plan, compiled, places, states, progress, keeping))
+            piece = way.piece(plan, compiled, places, states, progress, keeping)
+            pieces.append(piece.to_the_end())
     result = GroupResult.from_pieces(program, pieces, compile_seconds=seconds)
     return replace(result, older=known.older)

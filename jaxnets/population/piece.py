@@ -1,17 +1,15 @@
 """The members of one dispatch, from wherever they are to their last epoch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxnets.population.lanes import AXIS, Span, mesh_of
-from jaxnets.population.plan import Plan
-from jaxnets.population.program import Compiled
+from jaxnets.population.lanes import Span
+from jaxnets.population.plan import Plan, Program
 from jaxnets.population.progress import Progress
 from jaxnets.population.rows import Rows, filled, to_host
 from jaxnets.population.saver import Owner, Saver
@@ -36,27 +34,40 @@ class Keeping(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Members after their last chunk, on the host; padding is gone.
+class Ended:
+    """Members after their last epoch, on the host. The leading axis counts them.
 
     Attributes:
-        places: in the group.
-        kept: parameters and other collections, stacked along a leading axis.
-        epochs: completed.
-        best_epoch: the epochs after which the kept weights were taken.
-        steps: taken.
-        fault: a `jaxnets.train.Fault`.
-        history: float32 ``(members, records)`` by name.
-        seconds: of training, of all members together.
+        kept: parameters and other collections of every member, stacked along a leading axis.
+        epochs: int32 ``(members,)``, epochs completed.
+        best_epoch: int32 ``(members,)``, the epochs after which the kept weights were taken.
+        steps: int32 ``(members,)``, steps taken; of a diverged member, the one that failed.
+        fault: int32 ``(members,)``, a `jaxnets.train.Fault`.
+        history: float32 ``(members, records)`` by name; NaN where a member no longer trained.
     """
 
-    places: np.ndarray
     kept: tuple[Any, Any]
     epochs: np.ndarray
     best_epoch: np.ndarray
     steps: np.ndarray
     fault: np.ndarray
-    history: dict[str, np.ndarray]
+    history: Mapping[str, np.ndarray]
+
+    def by_name(self) -> dict[str, Any]:
+        """The attributes above, those of a subclass left out."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(Ended)}
+
+
+@dataclass(frozen=True)
+class Piece(Ended):
+    """The members of one dispatch; padding is gone.
+
+    Attributes:
+        places: in the group.
+        seconds: of training, of all members together.
+    """
+
+    places: np.ndarray
     seconds: float
 
     @classmethod
@@ -75,33 +86,6 @@ class Piece:
         )
 
 
-def run_piece(
-    plan: Plan,
-    compiled: Compiled,
-    places: np.ndarray,
-    saved: Rows | None,
-    progress: Progress | None,
-    keeping: Keeping | None,
-) -> Piece:
-    """Train members side by side to their last epoch, or until none of them is active.
-
-    Args:
-        plan: the population's.
-        compiled: the group's program.
-        places: int ``(members,)``, at most as many as the program has lanes.
-        saved: the states of the first of them, in this order; the others begin at the beginning.
-        progress: told of every chunk.
-        keeping: how progress is kept, if it is.
-
-    Returns:
-        The members.
-
-    Raises:
-        Stopped: somebody has asked to stop, and everything is saved.
-    """
-    return PieceRun(plan, compiled, places, saved, progress, keeping).to_the_end()
-
-
 class _Chunk(NamedTuple):
     """A chunk that is under way.
 
@@ -118,24 +102,28 @@ class _Chunk(NamedTuple):
 
 
 class PieceRun:
-    """See `run_piece`.
+    """Trains members side by side to their last epoch, or until none of them is active.
 
-    Attributes:
-        unit: what counts as one epoch in a position.
+    Args:
+        plan: the population's.
+        compiled: the group's programs.
+        places: int ``(members,)``, at most as many as the program has lanes.
+        saved: the states of the first of them, in this order; the others begin at the beginning.
+        progress: told of every chunk.
+        keeping: how progress is kept, if it is.
     """
-
-    unit = 1
 
     def __init__(
         self,
         plan: Plan,
-        compiled: Compiled,
+        compiled: Any,
         places: np.ndarray,
         saved: Rows | None,
         progress: Progress | None,
         keeping: Keeping | None,
     ) -> None:
         self.plan, self.compiled, self.places = plan, compiled, places
+        self.unit = self.unit_of(compiled.program)
         self.progress, self.keeping = progress, keeping
         self.started = perf_counter()
         program, real = compiled.program, len(places)
@@ -154,8 +142,20 @@ class PieceRun:
         if saved is not None:
             self._resume(saved)
 
+    @staticmethod
+    def unit_of(program: Program) -> int:
+        """How many steps of a position, see `Rows`, an epoch is: positions are epochs here."""
+        return 1
+
     def to_the_end(self) -> Piece:
-        """Chunk after chunk; each is looked at while the next is under way."""
+        """Chunk after chunk; each is looked at while the next is under way.
+
+        Returns:
+            The members.
+
+        Raises:
+            Stopped: somebody has asked to stop, and everything is saved.
+        """
         epochs, chunk = self.plan.spec.epochs, self.compiled.program.chunk_epochs
         waiting: _Chunk | None = None
         while (self.position < epochs).any():
@@ -181,8 +181,8 @@ class PieceRun:
 
     def _resume(self, saved: Rows) -> None:
         """Put saved states in the place of initial ones."""
-        count, program = len(saved.places), self.compiled.program
-        state = to_host(self.run, np.arange(program.width))
+        count = len(saved.places)
+        state = to_host(self.run, np.arange(self.compiled.program.width))
 
         def put(fresh: np.ndarray, rows: np.ndarray) -> np.ndarray:
             fresh[self.at[:count]] = rows
@@ -191,9 +191,8 @@ class PieceRun:
         keeping = self.keeping
         assert keeping is not None  # only what is kept is found again
         state = keeping.owner.layout.typed(jax.tree.map(put, state, saved.run))
-        sharding = NamedSharding(mesh_of(program), PartitionSpec(AXIS))
         # Not aliased: the program writes into the state that it is given.
-        self.run = jax.device_put(state, sharding, may_alias=False)
+        self.run = self.compiled.spread(state, may_alias=False)
         self.position[:count] = saved.reached
         self.before[:count] = saved.seconds
         for name, array in saved.history.items():
@@ -266,7 +265,7 @@ class PieceRun:
         counts = run.epoch, run.kept_epoch, run.train.step, run.train.fault
         kept, (epochs, best_epoch, steps, fault) = to_host((run.kept, counts), self.at)
         seconds = perf_counter() - self.started
-        return Piece(self.places, kept, epochs, best_epoch, steps, fault, self.history, seconds)
+        return Piece(kept, epochs, best_epoch, steps, fault, self.history, self.places, seconds)
 
 
 _ACTIVE: Callable[[Any, Any], Any] = jax.jit(lambda fault, stopped: (fault == 0) & ~stopped)

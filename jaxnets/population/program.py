@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxnets import rng
-from jaxnets.population.lanes import AXIS, Data, Lanes, Span, mesh_of
+from jaxnets.population.engine import Engine
+from jaxnets.population.lanes import Data, Lanes, Span
 from jaxnets.population.plan import Program
 from jaxnets.population.spec import Spec
 from jaxnets.population.workshop import Blueprint, Workshop
@@ -101,33 +100,13 @@ def executables(blueprint: Blueprint) -> Executables:
     return Executables(init, shop.compiled(chunk, arguments, mapped=3, donate=(0,)))
 
 
-class Compiled:
-    """A group's compiled programs together with the data and the root key.
-
-    Args:
-        spec: the population.
-        program: the group's place in the plan.
-        data: the parts that training may see, on the devices (see `place`).
-    """
+class Compiled(Engine):
+    """The programs of a group whose training rows are on the devices."""
 
     def __init__(self, spec: Spec, program: Program, data: Data) -> None:
-        self.program = program
-        self._functions = executables(Blueprint.of(spec, program))
-        mesh = mesh_of(program)
-        self._members = NamedSharding(mesh, PartitionSpec(AXIS))
-        shared = NamedSharding(mesh, PartitionSpec())
-        self._data = data
-        self._root, self._x = jax.device_put((spec.key, spec.data.train.x[:1]), shared)
-
-    def begin(self, lanes: Lanes) -> Run:
-        """The runs of these lanes before their first epoch."""
-        return self._functions.init(lanes, self._root, self._x)
+        init, self._chunk = executables(Blueprint.of(spec, program))
+        super().__init__(spec, program, data, init)
 
     def __call__(self, run: Run, lanes: Lanes, span: Span) -> tuple[Run, dict[str, jax.Array]]:
         """One chunk. ``run`` is given away: do not use it again."""
-        placed = jax.device_put(span, self._members)
-        return self._functions.chunk(run, lanes, placed, self._root, self._data)
-
-    def lanes(self, places: np.ndarray) -> Lanes:
-        """The inputs of the members at these places of the group, on their devices."""
-        return jax.device_put(Lanes.of(self.program.group, places), self._members)
+        return self._chunk(run, lanes, self.spread(span), self._root, self.data)

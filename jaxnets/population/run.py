@@ -10,17 +10,17 @@ from time import perf_counter
 import jax
 
 from jaxnets.population import memory
-from jaxnets.population.blocks import Blocks
+from jaxnets.population.engine import Engine
 from jaxnets.population.group import Keep, Known, look, run_group
 from jaxnets.population.group_result import GroupResult
 from jaxnets.population.lanes import Data, place
 from jaxnets.population.plan import Plan, Program
-from jaxnets.population.program import Compiled
 from jaxnets.population.progress import Progress
 from jaxnets.population.saver import Saver
 from jaxnets.population.stopping import Stopped
+from jaxnets.population.ways import way_of
 
-Compiling = Future[tuple[Compiled | Blocks, float]]
+Compiling = Future[tuple[Engine, float]]
 
 
 def execute(
@@ -190,11 +190,10 @@ def _smaller(known: Known, reason: str, keep: Keep | None) -> Known:
     return known.again(program, keep)
 
 
-def _compile(plan: Plan, program: Program, data: Data) -> tuple[Compiled | Blocks, float]:
+def _compile(plan: Plan, program: Program, data: Data) -> tuple[Engine, float]:
     start = perf_counter()
-    kind = Compiled if plan.spec.data.train.in_memory else Blocks
-    compiled = kind(plan.spec, program, data)
-    return compiled, perf_counter() - start
+    engine = way_of(plan.spec.data).engine(plan.spec, program, data)
+    return engine, perf_counter() - start
 
 
 def _wait(future: Compiling | None, keep: Keep | None) -> None:

@@ -14,25 +14,12 @@ import numpy as np
 from jaxnets.data import Batch
 from jaxnets.population.blocks import Blocks
 from jaxnets.population.jobs import Job, jobs
-from jaxnets.population.piece import Keeping, Piece, PieceRun
-from jaxnets.population.plan import Plan, Program
-from jaxnets.population.progress import Progress
+from jaxnets.population.piece import Piece, PieceRun
+from jaxnets.population.plan import Program
 from jaxnets.population.reader import Reader
 from jaxnets.population.rows import Layout, Rows
 from jaxnets.population.spec import Spec
 from jaxnets.train import Run
-
-
-def run_streamed_piece(
-    plan: Plan,
-    compiled: Any,
-    places: np.ndarray,
-    saved: Rows | None,
-    progress: Progress | None,
-    keeping: Keeping | None,
-) -> Piece:
-    """What `jaxnets.population.piece.run_piece` does, with rows from the disk."""
-    return _StreamRun(plan, compiled, places, saved, progress, keeping).to_the_end()
 
 
 class StreamLayout(Layout):
@@ -73,27 +60,21 @@ class StreamLayout(Layout):
         return super().typed(run._replace(records=None))._replace(records=run.records)
 
 
-class _StreamRun(PieceRun):
-    """See `run_streamed_piece`. Positions are steps, not epochs."""
+class StreamRun(PieceRun):
+    """What `PieceRun` does, with rows from the disk. Positions are steps, not epochs."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        compiled: Any,
-        places: np.ndarray,
-        saved: Rows | None,
-        progress: Progress | None,
-        keeping: Keeping | None,
-    ) -> None:
-        self.unit = compiled.lengths.steps
-        super().__init__(plan, compiled, places, saved, progress, keeping)
-        self.blocks: Blocks = compiled
-        self.active = np.ones(len(places), bool)
+    compiled: Blocks
+
+    @staticmethod
+    def unit_of(program: Program) -> int:
+        """Positions are steps."""
+        return program.steps_per_epoch
 
     def to_the_end(self) -> Piece:
         """Block after block; the next is read while one is under way."""
-        reader = Reader(self.plan, self.blocks, self.places, self.at)
-        todo = jobs(self.position, self.plan.spec.epochs, self.blocks.lengths)
+        self.active = np.ones(len(self.places), bool)
+        reader = Reader(self.plan, self.compiled, self.places, self.at)
+        todo = jobs(self.position, self.plan.spec.epochs, self.compiled.lengths)
         with ThreadPoolExecutor(1, thread_name_prefix="read") as thread:
 
             def next_block() -> tuple[list[Job], Future[Batch] | None]:
@@ -124,14 +105,16 @@ class _StreamRun(PieceRun):
 
     def _take(self, job: Job, batch: Batch) -> None:
         going, start = self._everyone(job.going), self._everyone(job.position % self.unit)
-        self.run = self.blocks.take(self.run, self.lanes, going, start, batch, job.steps, job.rest)
+        self.run = self.compiled.take(
+            self.run, self.lanes, going, start, batch, job.steps, job.rest
+        )
         self.position = self.position + job.steps * job.going
 
     def _end(self, job: Job) -> None:
         every, epochs = self.plan.spec.history_every, self.plan.spec.epochs
         number = job.position // self.unit  # of epochs, with the one that ends
         due = job.going & ((number % every == 0) | (number == epochs))
-        self.run, record = self.blocks.finish(
+        self.run, record = self.compiled.finish(
             self.run, self.lanes, self._everyone(job.going), self._everyone(due)
         )
         for name, values in record.items() if due.any() else ():
@@ -139,11 +122,11 @@ class _StreamRun(PieceRun):
             for lane in np.flatnonzero(due):
                 curve[lane, (number[lane] - 1) // every] = found[lane]
         if self.progress is not None:
-            self.progress.advance(self.blocks.program, int(job.going.sum()))
+            self.progress.advance(self.compiled.program, int(job.going.sum()))
 
     def _everyone(self, values: np.ndarray) -> np.ndarray:
         """For all lanes, padding included."""
-        lanes = np.zeros(self.blocks.program.width, values.dtype)
+        lanes = np.zeros(self.compiled.program.width, values.dtype)
         lanes[self.at] = values
         return lanes
 

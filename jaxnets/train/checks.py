@@ -52,7 +52,7 @@ def check_data(recipe: Recipe, parts: Mapping[str, Any], prefix: str = "") -> No
     if outputs is not None:
         for name, part in parts.items():
             # Rows that are not in memory are checked when they are read; now only the first.
-            y = part.y if getattr(part, "in_memory", True) else part.read_rows([0]).y
+            y = part.y if getattr(part, "in_memory", True) else part.first.y
             if not isinstance(y, jax.core.Tracer):
                 check_targets(recipe, np.asarray(y), outputs, f"{prefix}{name}.y: ")
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the benchmarks lie beside 
 
 from benchmarks import record
 from benchmarks.faults import __main__ as command
-from benchmarks.faults import damage, kills, malformed, soak, study
+from benchmarks.faults import damage, kills, larger, malformed, saving, soak, study
 from jaxnets.population import segments
 
 SUMMARY = "depth,test_loss,compile_seconds\n1,0.25,{}\n"
@@ -199,6 +199,48 @@ def test_damage_reaches_every_kind_of_file(tmp_path: Path, monkeypatch: pytest.M
     said = damage.outcome_of(half, name, kinds[name], expected)
     assert said == "WRONG: nothing was said"  # it has been made again, so there is nothing to say
     assert damage.outcome_of(half, name, "lock", expected[:-1]) == "WRONG: other bits"
+
+
+def test_what_saving_costs_is_measured_and_judged(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(saving, "LIMIT", 0.01)
+    found = saving.run(1, epochs=3)
+    assert found["saves"] >= 1 and found["times as much processor time"] > 0.5
+    assert found["each"] == [found["times as long"]]
+    assert found["wrong"] == {"slower": f"{found['times as long']:.3f}, more than 0.01"}
+
+
+def test_the_file_that_is_larger_than_memory_can_be_learned(tmp_path: Path):
+    rows = larger.write(tmp_path, 2 * larger.BLOCK + 5)
+    x, y = np.load(tmp_path / "x.npy"), np.load(tmp_path / "y.npy")
+    assert rows == len(x) == len(y) == 2 * larger.BLOCK
+    half = larger.SIDE // 2
+    right = x[:, :, half:].mean((1, 2)) > x[:, :, :half].mean((1, 2))
+    assert (right == y).mean() > 0.99 and 0.3 < y.mean() < 0.7
+    assert not (x[: larger.BLOCK, 0, 0] == x[larger.BLOCK :, 0, 0]).any()
+
+
+@pytest.mark.parametrize(
+    ("peak", "saved", "equal", "wrong"),
+    [
+        (1.0, True, True, []),
+        (9.0, True, True, ["memory"]),
+        (1.0, False, True, ["killed"]),
+        (1.0, True, False, ["history.nc"]),
+    ],
+)
+def test_what_of_the_larger_file_is_objected_to(
+    monkeypatch: pytest.MonkeyPatch, peak: float, saved: bool, equal: bool, wrong: list[str]
+):
+    def train(folder: Path, out: Path, until: float = 0.0) -> tuple[float, float]:
+        (out / "state").mkdir(parents=True, exist_ok=True)
+        if saved:
+            state(out, 1, "a")
+        (out / "history.nc").write_text("" if equal else out.name)
+        return 1.0, peak
+
+    monkeypatch.setattr(larger, "_train", train)
+    found = larger.run(2**-12 * larger.BLOCK)
+    assert sorted(found["wrong"]) == wrong and found["rows"] == larger.BLOCK
 
 
 def test_each_campaign_is_stored_with_where_it_was_made(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnets.data.part import Split
+from jaxnets.data.part import Split, pair_of
 from jaxnets.data.stream import StreamedDataset, StreamedSplit
 
 
@@ -164,10 +164,7 @@ def _mapped(argument: str, value: Any) -> Any:
 def _loaded(name: str, pair: Any) -> Split | None:
     if pair is None or isinstance(pair, Split):
         return pair
-    try:
-        x, y = pair
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: expected a pair (x, y), got {type(pair).__name__}.") from None
+    x, y = pair_of(name, pair)
     arrays = [
         np.array(_mapped(f"{name}: {letter}", value)) if isinstance(value, str | os.PathLike)
         else value
