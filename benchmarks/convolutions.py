@@ -56,7 +56,7 @@ LAYERS: dict[str, tuple[Geometry, Sizes]] = {
 def measure(role: str, method: Method, g: Geometry, sizes: Sizes, rounds: int) -> float:
     """Milliseconds of the cores per call, the median of some rounds."""
     generator = np.random.default_rng(0)
-    batch, channels, features = sizes
+    batch, channels, features, _ = sizes
     shapes = {
         "input": (batch, *g.size, channels),
         "kernel": (*g.window, channels, features),

@@ -2,7 +2,8 @@
 
 On a CPU XLA's convolution, with its gradients, is 50 to 90 times slower inside a loop body than
 outside, and a convolution mapped over members becomes a grouped one, slower still. Neither happens
-here: see ``conv_lax`` for the reason, and ``conv_patches`` and ``conv_banded`` for other ways.
+here: see ``conv_lax`` for the reason, and ``conv_patches``, ``conv_banded`` and ``conv_winograd``
+for other ways.
 """
 
 from collections.abc import Sequence
@@ -51,6 +52,7 @@ def convolve(
         dilation: the distance of neighbouring places of the kernel.
         method: ``"lax"`` for XLA's convolution; ``"patches"`` for strided slices and one matrix
             product; ``"banded"`` for places of the width taken together, see ``conv_banded``;
+            ``"winograd"`` for windows of three by three with fewer products, see ``conv_winograd``;
             ``"auto"`` for XLA's on an accelerator, and on a CPU for what ``conv_cost`` takes for
             the fastest, for the convolution and for each of its gradients. They differ by float32
             rounding. Which of the two it is traced for is JAX's default backend, or what
@@ -87,7 +89,8 @@ def convolve(
         x, kernel = x[:, None], kernel[None]
         size, window, pairs = (1, *size), (1, *window), ((0, 0), *pairs)
         strides, dilation = (1, *strides), (1, *dilation)
-    sizes = conv_cost.Sizes(x.shape[0], x.shape[3], kernel.shape[3])
+    bits = 8 * x.dtype.itemsize
+    sizes = conv_cost.Sizes(x.shape[0], x.shape[3], kernel.shape[3], bits)
     geometry = Geometry(
         _pair(size), _pair(window), _pair(strides), (pairs[0], pairs[1]), _pair(dilation)
     )
@@ -146,7 +149,8 @@ class Conv(nn.Module):
         use_bias: whether there is a bias.
         kernel_init: initialiser of ``kernel``, shape ``(*kernel_size, channels, features)``.
         bias_init: initialiser of ``bias``, shape ``(features,)``.
-        method: ``"auto"``, ``"lax"``, ``"patches"`` or ``"banded"``, see ``convolve``.
+        method: ``"auto"``, ``"lax"``, ``"patches"``, ``"banded"`` or ``"winograd"``, see
+            ``convolve``.
         dtype: of the computation; parameters are float32.
 
     Example:

@@ -151,7 +151,7 @@ def _noted() -> Iterator[list[Choice]]:
 
 
 def _rows(choice: Choice) -> Iterator[Explanation]:
-    g, (batch, channels, features) = choice.geometry, choice.sizes
+    g, (batch, channels, features, bits) = choice.geometry, choice.sizes
     signal = g.size[0] == g.window[0] == 1
     shapes = (
         (batch, *g.size[signal:], channels),
@@ -163,7 +163,7 @@ def _rows(choice: Choice) -> Iterator[Explanation]:
         return
     for (role, part), method in zip(QUESTIONS.items(), choice.methods, strict=True):
         least: dict[str, tuple[float, Method]] = {}
-        for other in candidates(g, choice.asked):
+        for other in candidates(g, choice.asked, bits):
             found = (estimate(role, other, g, choice.sizes), other)
             least[other.name] = min(least.get(other.name, found), found)
         estimates = ", ".join(f"{m} {ms:.3g}" for ms, m in sorted(least.values()))

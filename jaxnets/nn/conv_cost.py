@@ -5,12 +5,13 @@ constants are those of one machine (``python -m benchmarks.convolutions`` measur
 estimate beside measurement); they only have to put the ways into the right order.
 """
 
+import math
 from typing import NamedTuple
 
-from jaxnets.nn import conv_banded
+from jaxnets.nn import conv_banded, conv_winograd
 from jaxnets.nn.geometry import Geometry, Pair
 
-METHODS = ("auto", "lax", "patches", "banded")
+METHODS = ("auto", "lax", "patches", "banded", "winograd")
 """What the field ``method`` of a convolution may be."""
 
 LANE = 16
@@ -28,7 +29,7 @@ class Method(NamedTuple):
     """One way of computing a convolution or one of its gradients.
 
     Attributes:
-        name: ``"lax"``, ``"patches"`` or ``"banded"``.
+        name: ``"lax"``, ``"patches"``, ``"banded"`` or ``"winograd"``.
         block: for ``"banded"``, the places of the output that are taken together.
     """
 
@@ -45,14 +46,17 @@ class Sizes(NamedTuple):
     batch: int
     channels: int
     features: int
+    bits: int = 32  # of a number
 
 
-def candidates(g: Geometry, name: str = "auto") -> list[Method]:
+def candidates(g: Geometry, name: str = "auto", bits: int = 32) -> list[Method]:
     """The methods to choose from.
 
     Args:
         g: the geometry.
-        name: one method's name, or ``"auto"`` for all of them.
+        name: one method's name, or ``"auto"`` for all of them; ``"winograd"`` is the same as
+            ``"auto"`` for a convolution that it cannot compute.
+        bits: of a number. Winograd's sums need at least 32 of them.
 
     Example:
         >>> g = Geometry((1, 10), (1, 3), (1, 1), ((0, 0), (1, 1)), (1, 1))
@@ -62,7 +66,9 @@ def candidates(g: Geometry, name: str = "auto") -> list[Method]:
     least = 1 if name == "banded" or max(g.strides) > 1 else 2
     blocks = sorted({b for b in BLOCKS if least <= b < g.out[1]} | {g.out[1]})
     methods = [Method("lax"), Method("patches"), *(Method("banded", b) for b in blocks)]
-    return [method for method in methods if name in ("auto", method.name)]
+    if conv_winograd.fits(g) and bits >= 32:
+        methods.append(Method("winograd"))
+    return [method for method in methods if name == method.name] or methods
 
 
 def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
@@ -85,6 +91,8 @@ def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
     """
     if method.name == "banded":
         return _banded(role, method.block, g, sizes)
+    if method.name == "winograd":
+        return _winograd(role, g, sizes)
     if role == "input":
         return _backward(method, g, sizes)
     rows = sizes.batch * g.out[0] * g.out[1]
@@ -99,8 +107,21 @@ def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
     return copied + _correlate(rows, g.window, sizes.channels, sizes.features)
 
 
+def _winograd(role: str, g: Geometry, sizes: Sizes) -> float:
+    batch, channels, features, _ = sizes
+    places = g.size if role == "input" else g.out
+    rows = batch * math.prod(-(-n // conv_winograd.TILE) for n in places)
+    points = conv_winograd.POINTS**2
+    product = {
+        "output": (rows, channels, features),
+        "input": (rows, features, channels),
+        "kernel": (channels, rows, features),
+    }[role]
+    return points * (5e-7 * rows * (channels + features) + _product(*product))
+
+
 def _banded(role: str, block: int, g: Geometry, sizes: Sizes) -> float:
-    batch, channels, features = sizes
+    batch, channels, features, _ = sizes
     if role == "input" and block >= g.out[1]:
         made = batch * g.window[0] * g.size[0] * g.size[1] * channels
         columns = g.window[0] * g.size[1] * channels
@@ -188,4 +209,4 @@ def choose(role: str, g: Geometry, sizes: Sizes, name: str = "auto") -> Method:
         >>> str(choose("output", g, Sizes(128, 64, 64)))
         'lax'
     """
-    return min(candidates(g, name), key=lambda method: estimate(role, method, g, sizes))
+    return min(candidates(g, name, sizes.bits), key=lambda method: estimate(role, method, g, sizes))

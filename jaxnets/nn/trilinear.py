@@ -16,7 +16,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxnets.nn import conv_banded, conv_lax, conv_patches
+from jaxnets.nn import conv_banded, conv_lax, conv_patches, conv_winograd
 from jaxnets.nn.conv_cost import Method
 from jaxnets.nn.geometry import Geometry
 
@@ -35,6 +35,9 @@ FORMS: dict[str, Callable[..., jax.Array]] = {
     "banded input": conv_banded.input_gradient,
     "banded kernel": conv_banded.kernel_gradient,
     "banded output": conv_banded.output,
+    "winograd input": conv_winograd.input_gradient,
+    "winograd kernel": conv_winograd.kernel_gradient,
+    "winograd output": conv_winograd.output,
 }
 """What computes which of the three from the two others."""
 

@@ -9,18 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnets.nn import conv_cost, convolve
+from jaxnets.nn import conv_cost, conv_winograd, convolve
 from jaxnets.nn.conv_cost import Method, Sizes, choose, estimate
+from jaxnets.nn.conv_winograd import fits
 from jaxnets.nn.geometry import Geometry
 from jaxnets.nn.trilinear import ROLES, others, trilinear
 
 METHODS = [Method("lax"), Method("patches"), *(Method("banded", b) for b in (1, 2, 16))]
+
+WINOGRAD = Method("winograd")
 
 # Size, window, strides, padding, dilation: shapes that take another path somewhere.
 GEOMETRIES = {
     "same": ((6, 7), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     "valid": ((8, 6), (5, 3), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     "full": ((4, 4), (3, 3), (1, 1), ((2, 2), (2, 2)), (1, 1)),
+    "three by three": ((5, 8), (3, 3), (1, 1), ((0, 1), (3, 0)), (1, 1)),
+    "one tile": ((3, 3), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     "strided": ((8, 8), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
     "strides differ": ((9, 8), (2, 3), (1, 2), ((0, 2), (1, 1)), (1, 1)),
     "stride of the height": ((9, 5), (3, 2), (3, 1), ((1, 0), (0, 1)), (1, 1)),
@@ -85,7 +90,39 @@ def test_all_three(name, method):
     check(g, method, arrays(g))
 
 
-@pytest.mark.parametrize("method", [Method("lax"), Method("banded", 2)], ids=str)
+@pytest.mark.parametrize("name", [n for n, g in GEOMETRIES.items() if fits(Geometry(*g))])
+def test_winograd(name):
+    check(Geometry(*GEOMETRIES[name]), WINOGRAD, arrays(Geometry(*GEOMETRIES[name])), 2e-6)
+
+
+def test_winograd_is_for_three_by_three_and_32_bits():
+    for g in (Geometry(*g) for g in GEOMETRIES.values()):
+        three = g.window == (3, 3) and g.strides == g.dilation == (1, 1)
+        assert (WINOGRAD in conv_cost.candidates(g)) is three
+        assert conv_cost.candidates(g, "winograd") == (
+            [WINOGRAD] if three else conv_cost.candidates(g)
+        )
+        assert WINOGRAD not in conv_cost.candidates(g, "winograd", bits=16)
+
+
+def test_few_numbers_are_multiplied_by_winograd():
+    """16 products of one tile each, where the definition has 36."""
+    g = Geometry((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    x, kernel = jnp.ones((2, 8, 8, 5)), jnp.ones((3, 3, 5, 7))
+
+    def run(x, kernel):
+        return trilinear("output", x, kernel, geometry=g, methods=(WINOGRAD,) * 3)
+
+    jaxpr = jax.make_jaxpr(functools.partial(conv_winograd.output, g=g))(x, kernel)
+    products = [e for e in jaxpr.eqns if e.primitive.name == "dot_general"]
+    tiles = 2 * 4 * 4
+    assert [e.outvars[0].aval.shape for e in products] == 16 * [(tiles, 7)]
+    np.testing.assert_array_equal(
+        run(x, kernel), jax.jit(conv_winograd.output, static_argnums=2)(x, kernel, g)
+    )
+
+
+@pytest.mark.parametrize("method", [Method("lax"), Method("banded", 2), WINOGRAD], ids=str)
 def test_many_channels_and_examples_in_chunks(method):
     g = Geometry((12, 12), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
     data = arrays(g, batch=24, channels=80, features=20)
@@ -108,6 +145,14 @@ def geometries(draw):
 
 
 @settings(max_examples=8, deadline=None, derandomize=True)
+@given(geometries())
+def test_winograd_of_odd_shapes(g):
+    pads = [(low, max(high, 3 - n - low)) for n, (low, high) in zip(g.size, g.pads, strict=True)]
+    g = Geometry(g.size, (3, 3), (1, 1), (pads[0], pads[1]), (1, 1))
+    check(g, WINOGRAD, arrays(g, batch=3, channels=2, features=3))
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(geometries(), st.sampled_from([Method("lax"), Method("patches")]), numbers(1, 6))
 def test_odd_shapes(g, method, block):
     data = arrays(g, batch=1, channels=2, features=3)
@@ -115,19 +160,20 @@ def test_odd_shapes(g, method, block):
         check(g, each, data)
 
 
-@pytest.mark.parametrize("name", ["lax", "patches", "banded", "auto"])
-def test_derivatives_of_any_order(name):
+@pytest.mark.parametrize("strides", [(1, 2), (1, 1)])
+@pytest.mark.parametrize("name", ["lax", "patches", "banded", "winograd", "auto"])
+def test_derivatives_of_any_order(name, strides):
     """Forward over reverse, reverse over forward, and both twice are the ones of XLA's own."""
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.standard_normal((2, 6, 5, 2)), jnp.float32)
-    kernel = jnp.asarray(rng.standard_normal((3, 2, 2, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.standard_normal((3, 4 - strides[1], 2, 3)), jnp.float32)
 
     def ours(x, kernel):
-        return (convolve(x, kernel, strides=(1, 2), padding=1, method=name) ** 3).sum()
+        return (convolve(x, kernel, strides=strides, padding=1, method=name) ** 3).sum()
 
     def theirs(x, kernel):
         y = jax.lax.conv_general_dilated(
-            x, kernel, (1, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+            x, kernel, strides, ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
         return (y**3).sum()
 
@@ -147,7 +193,7 @@ def test_derivatives_of_any_order(name):
 
 
 @pytest.mark.parametrize("mapped", [(0, None), (None, 0), (0, 0), (1, 2)], ids=str)
-@pytest.mark.parametrize("name", ["lax", "patches", "banded"])
+@pytest.mark.parametrize("name", ["lax", "patches", "banded", "winograd"])
 def test_over_members(name, mapped):
     rng = np.random.default_rng(0)
     shapes = [[2, 5, 6, 3], [3, 3, 3, 4]]
@@ -222,8 +268,10 @@ CHOICES = [
     ("output", ((32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)), (32, 1, 6), "banded"),
     ("kernel", ((32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)), (32, 1, 6), "banded"),
     ("input", ((14, 14), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)), (32, 6, 16), "banded"),
-    ("output", ((16, 16), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 32, 32), "lax"),
-    ("kernel", ((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 64, 64), "lax"),
+    ("output", ((16, 16), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 32, 32), "winograd"),
+    ("kernel", ((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 64, 64), "winograd"),
+    ("output", ((32, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 16, 16), "banded"),
+    ("output", ((16, 16), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), (128, 32, 64), "lax"),
     ("input", ((32, 32), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), (128, 16, 32), "banded"),
 ]
 
