@@ -5,9 +5,9 @@ numbers: only words, that they are asked for the same thing and that each is don
 trained meets in the folder that all of them see.
 
 One that is killed is noticed by the others, which stop and say so (`LostProcessError`). If it is
-the first one, JAX's coordinator goes with it, and JAX itself ends the others: "... the leader task
-was preempted/died ...". What has been saved is good in both cases, and any number of processes can
-go on from it.
+the first one, JAX's coordinator goes with it, and most often JAX itself ends the others: "... the
+leader task was preempted/died ...". What has been saved is good in both cases, and any number of
+processes can go on from it.
 """
 
 import contextlib
@@ -29,6 +29,11 @@ SILENCE = "JAXNETS_SILENCE"
 as gone; 30 if it is not set."""
 
 _HEART = "jaxnets/heart"
+
+_GONE = (
+    "process {} of {} is gone; what process {} has done is saved. Start all of them again to go on "
+    "from there."
+)
 
 _TASKS = itertools.count()
 
@@ -148,7 +153,7 @@ class Processes:
         """Wait for what another process says.
 
         Raises:
-            LostProcessError: it is gone.
+            LostProcessError: it is gone, or the first one and the coordinator with it.
         """
         # Looks are counted, not seconds: if this process itself is held up (a machine that was
         # suspended, a coordinator that was slow), the others have not been silent.
@@ -160,10 +165,7 @@ class Processes:
             now = self._look(f"{_HEART}/{index}") or ""
             beat, silent = now, silent + 1 if now == beat else 0
             if silent > patience:
-                raise LostProcessError(
-                    f"process {index} of {self.count} is gone; what process {self.index} has done "
-                    "is saved. Start all of them again to go on from there."
-                )
+                raise LostProcessError(_GONE.format(index, self.count, self.index))
             time.sleep(POLL)
 
     def meet(self, name: str) -> None:
@@ -203,9 +205,11 @@ class Processes:
         try:
             return str(self.client.key_value_try_get(key))
         except jax.errors.JaxRuntimeError as error:
-            if "NOT_FOUND" not in str(error):
-                raise
-            return None
+            if "NOT_FOUND" in str(error):
+                return None
+            if "UNAVAILABLE" in str(error):  # the leader has gone, and the coordinator with it
+                raise LostProcessError(_GONE.format(0, self.count, self.index)) from error
+            raise
 
 
 def leave() -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def end(begun: list[Started]) -> list[tuple[int, str]]:
             process.wait()
 
 
-def kill_the_second(out: Path) -> list[tuple[int, str]]:
+def kill(number: int, out: Path) -> list[tuple[int, str]]:
     """Two processes, one of which is killed as soon as something has been saved."""
     begun = start(out, 2 * ALONE)
     try:
@@ -78,24 +78,30 @@ def kill_the_second(out: Path) -> list[tuple[int, str]]:
             time.sleep(0.01)
         assert [process.poll() for process in begun] == [None, None], "too late to kill anybody"
     finally:
-        begun[1].send_signal(signal.SIGKILL)
+        begun[number].send_signal(signal.SIGKILL)
     return end(begun)
 
 
 def test_two_are_as_good_as_one_and_one_that_is_killed_is_noticed(tmp_path: Path):
-    one, two, killed = (tmp_path / name for name in ("one", "two", "killed"))
+    one, two, killed, headless = (tmp_path / name for name in ("one", "two", "killed", "headless"))
     assert end(start(one, ALONE)) == [(0, "")]
     assert [status for status, _ in end(start(two, 2 * ALONE))] == [0, 0]
     assert differences(two, one) == []
 
-    (status, said), (gone, _) = kill_the_second(killed)
+    (status, said), (gone, _) = kill(1, killed)
     assert (status, gone) == (75, -signal.SIGKILL)
     assert "jaxnets: process 1 of 2 is gone; what process 0 has done is saved." in said
     assert "Start all of them again" in said and "Traceback" not in said
     assert not json.loads((killed / "manifest.json").read_text())["finished"]
 
-    assert end(start(killed, ALONE)) == [(0, "")]
-    assert differences(killed, one) == []
+    # Without the first one JAX itself ends the others, if they do not see it before.
+    (gone, _), (status, said) = kill(0, headless)
+    assert gone == -signal.SIGKILL and status in (75, -signal.SIGABRT)
+    assert ("process 0 of 2 is gone" if status == 75 else "leader task was preempted") in said
+
+    for folder in (killed, headless):
+        assert end(start(folder, ALONE)) == [(0, "")]
+        assert differences(folder, one) == []
 
 
 def test_processes_that_are_asked_for_different_things_are_refused(tmp_path: Path):
@@ -241,9 +247,15 @@ def test_who_is_asked_for_something_else_is_named(pair: tuple[Processes, Process
 
 
 def test_a_coordinator_that_fails_is_not_silence(pair: tuple[Processes, Processes]):
-    def fail(key: str) -> str:
-        raise jax.errors.JaxRuntimeError(f"UNAVAILABLE: {key}")
+    def fail(word: str) -> Callable[[str], str]:
+        def try_get(key: str) -> str:
+            raise jax.errors.JaxRuntimeError(f"{word}: {key}")
 
-    pair[0].client.key_value_try_get = fail
-    with pytest.raises(jax.errors.JaxRuntimeError, match="UNAVAILABLE"):
-        pair[0].hear("word", 1)
+        return try_get
+
+    pair[1].client.key_value_try_get = fail("UNAVAILABLE")
+    with pytest.raises(LostProcessError, match="process 0 of 2 is gone; what process 1 has done"):
+        pair[1].hear("word", 0)
+    pair[1].client.key_value_try_get = fail("INTERNAL")
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        pair[1].hear("word", 0)

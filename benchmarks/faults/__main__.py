@@ -21,7 +21,7 @@ CAMPAIGNS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "damage": lambda given: damage.run(given.count or 200),
     "malformed": lambda given: malformed.run(given.count or 500),
     "reruns": lambda given: reruns.run(given.count or 20, given.workers),
-    "saving": lambda given: saving.run(given.count or 7),
+    "saving": lambda given: saving.run(given.count or 5),
     "larger": lambda given: larger.run(given.gib),
     "soak": lambda given: soak.run(given.minutes),
 }

@@ -13,7 +13,7 @@ import jaxnets as jn
 LIMIT = 1.03
 """How much longer a run with a folder may take, in the middle of all rounds."""
 
-MEMBERS, EPOCHS = 32, 1500
+MEMBERS, EPOCHS = 32, 400
 
 
 def run(rounds: int, epochs: int = EPOCHS) -> dict[str, Any]:

@@ -123,6 +123,10 @@ def opened(
     check_owner(out, owner)
     files.check_writable(out, needed)
     processes = Processes.current()
+    if processes is not None:
+        # Before anybody writes: what one has written is another study to who asks for another.
+        text = json.dumps(owner, sort_keys=True)
+        processes.agree(OWNER, hashlib.sha256(text.encode()).hexdigest())
     if processes is None or processes.leads:
         with files.alone_in(out), stop_on_signals() as stop:
             files.remove_temporary(out)
@@ -131,25 +135,22 @@ def opened(
                 manifest = {"format": files.FORMAT, "identity": owner, **new()}
                 files.write_manifest(out, manifest)
             store = Store(out / STATE, tell)
-            _gather(processes, owner)
+            if processes is not None:
+                processes.say(READY)
+                processes.meet(LOOKED)
             yield Keep(store, stop, [], save_every, processes), manifest
     else:
-        processes.hear(OWNER, 0)
+        processes.hear(READY, 0)
         with stop_on_signals() as stop:
             store = Store(out / STATE, tell)
-            _gather(processes, owner)
+            processes.meet(LOOKED)  # what is saved from now on is none of its business
             yield Keep(store, stop, [], save_every, processes), check_owner(out, owner) or {}
 
 
-OWNER = "owner"
-
-
-def _gather(processes: Processes | None, owner: Words) -> None:
-    """Nobody writes before everybody has looked, and all are asked for the same."""
-    if processes is not None:
-        text = json.dumps(owner, sort_keys=True)
-        processes.agree(OWNER, hashlib.sha256(text.encode()).hexdigest())
-        processes.meet("begin")
+OWNER, READY, LOOKED = "owner", "ready", "looked"
+"""What processes tell each other of a folder: whose it is to be, that it is prepared, and that they
+have looked at what it holds.
+"""
 
 
 def check_owner(out: Path, owner: Words) -> Words | None:
