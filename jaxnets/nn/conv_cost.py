@@ -207,6 +207,6 @@ def choose(role: str, g: Geometry, sizes: Sizes, name: str = "auto") -> Method:
     Example:
         >>> g = Geometry((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
         >>> str(choose("output", g, Sizes(128, 64, 64)))
-        'lax'
+        'winograd'
     """
     return min(candidates(g, name, sizes.bits), key=lambda method: estimate(role, method, g, sizes))
