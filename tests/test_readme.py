@@ -44,6 +44,20 @@ def test_the_published_numbers_are_the_recorded_ones():
             assert numbers == [published, f"{median:.1f}"], (name, place)
 
 
+def test_the_campaigns_are_the_recorded_ones():
+    found = json.loads((ROOT / "benchmarks/results/faults.json").read_text())
+    words = " ".join(README.split())
+    for text in (
+        f"{found['kills']['kills']} kills at random moments",
+        f"{found['damage']['damaged']} damaged files",
+        f"{found['malformed']['malformed']} malformed inputs",
+        f"{found['reruns']['runs']} repetitions",
+        f"an hour of {found['soak']['studies']:,} small studies",
+    ):
+        assert text in words
+    assert all(campaign["wrong"] == {} for campaign in found.values())
+
+
 def test_figures_exist():
     for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
         assert (ROOT / path).is_file(), path
