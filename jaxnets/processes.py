@@ -37,6 +37,9 @@ _GONE = (
 
 _TASKS = itertools.count()
 
+_LEFT = threading.Event()
+"""This process has left its job: its heart stops."""
+
 
 class DisagreementError(ValueError):
     """The processes of a job are not asked for the same."""
@@ -224,6 +227,7 @@ def leave() -> None:
         for index in range(processes.count):
             processes.hear("leaving", index)
         time.sleep(2 * BEAT)
+    _LEFT.set()
     jax.distributed.shutdown()
 
 
@@ -236,6 +240,7 @@ def _start_heart(client: Any, index: int) -> None:
             # A beat that fails may be the coordinator's bad moment; if it has gone, JAX says so.
             with contextlib.suppress(Exception):
                 client.key_value_set(f"{_HEART}/{index}", str(number), allow_overwrite=True)
-            time.sleep(BEAT)
+            if _LEFT.wait(BEAT):
+                return
 
     threading.Thread(target=beat, name="heart", daemon=True).start()

@@ -221,6 +221,8 @@ def test_a_process_that_was_held_up_itself_does_not_take_the_others_for_gone(
 
 def test_a_beat_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(processes, "BEAT", 0.01)
+    left = threading.Event()
+    monkeypatch.setattr(processes, "_LEFT", left)
     beats: list[str] = []
     enough = threading.Event()
 
@@ -234,6 +236,10 @@ def test_a_beat_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch):
 
     processes._start_heart(Coordinator(), 1)
     assert enough.wait(10)
+    left.set()
+    [heart] = [thread for thread in threading.enumerate() if thread.name == "heart"]
+    heart.join(10)
+    assert not heart.is_alive()
 
 
 def test_who_is_asked_for_something_else_is_named(pair: tuple[Processes, Processes]):

@@ -83,9 +83,8 @@ def write(folder: Path, rows: int) -> int:
 
 def train(folder: Path, out: Path) -> None:
     """One member, one epoch."""
-    y = np.load(folder / "y.npy", mmap_mode="r", allow_pickle=False)
-    x = np.load(folder / "x.npy", mmap_mode="r", allow_pickle=False)
-    valid = x[:BLOCK].copy(), y[:BLOCK].copy()
+    x, y = (np.lib.format.open_memmap(folder / name, "r") for name in ("x.npy", "y.npy"))
+    valid = np.array(x[:BLOCK]), np.array(y[:BLOCK])
     data = jn.data.from_memmap(folder / "x.npy", folder / "y.npy", valid=valid, test=None)
     members = jn.grid(network=jn.nn.MLP([8], outputs=2), learning_rate=1e-5)
     jn.fit(

@@ -11,8 +11,8 @@ from jaxnets.population.segments import Segment
 from jaxnets.population.store import Store
 
 SHARE = 30
-"""Training goes on for so many times as long as the last save took before the next: saving takes at
-most 3 % of the time, however large the states and however slow the disk."""
+"""Training goes on for so many times as long as the last save took before the next begins, however
+large the states and however slow the disk: a save under way is 3 % of the time at most."""
 
 TOGETHER = 16 * 2**20
 """Bytes up to which members that are done are written again together with the next ones."""
