@@ -16,6 +16,14 @@ jax.config.update("jax_enable_compilation_cache", False)  # what is counted here
 jax.config.update("jax_disable_most_optimizations", True)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test measures is not known to the next; documentation leaves nothing on the disk."""
+    monkeypatch.setattr("jaxnets.nn.conv_measured._known", {})
+    if isinstance(request.node, pytest.DoctestItem):
+        monkeypatch.setenv("JAXNETS_CACHE", "")
+
+
 @pytest.fixture
 def optimized() -> Iterator[None]:
     """Compile as users do."""

@@ -2,28 +2,21 @@
 
     python -m benchmarks.convolutions [--layers LeNet_1 ResNet_16 ...] [--rounds 5] [--write]
 
-All of it runs inside a compiled loop, as training does, fed by an array that is computed anew in
-every round of the loop, as a layer's input is. What counts is the time of the cores (of all threads
-together), per call: less disturbed by other programs than the time on the wall, and what decides
-when every core trains its own member. Ways that the model takes for ten times slower than the best
-one are left out. The last column says how far what was chosen is from the fastest.
+Measured as `jaxnets.nn.conv_measured.measure` says: inside a compiled loop, in time of the cores.
+Ways that the model takes for ten times slower than the best one are left out. The last column says
+how far what was chosen is from the fastest.
 """
 
 import argparse
-import statistics
-import time
-from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import write
-from jaxnets.nn.conv_cost import Method, Sizes, candidates, choose, estimate
+from jaxnets.nn.conv_cost import Sizes, candidates, choose, estimate
+from jaxnets.nn.conv_measured import measure
 from jaxnets.nn.geometry import Geometry
-from jaxnets.nn.trilinear import ROLES, others, trilinear
+from jaxnets.nn.trilinear import ROLES
 
 
 def _image(size: int, window: int, stride: int, pad: int) -> Geometry:
@@ -51,41 +44,6 @@ LAYERS: dict[str, tuple[Geometry, Sizes]] = {
 }
 """The convolutions of LeNet at batch 32, of the MNIST-1D paper's network at 100, of ResNet-20 at
 128."""
-
-
-def measure(role: str, method: Method, g: Geometry, sizes: Sizes, rounds: int) -> float:
-    """Milliseconds of the cores per call, the median of some rounds."""
-    generator = np.random.default_rng(0)
-    batch, channels, features, _ = sizes
-    shapes = {
-        "input": (batch, *g.size, channels),
-        "kernel": (*g.window, channels, features),
-        "output": (batch, *g.out, features),
-    }
-    first, second = (
-        jnp.asarray(generator.standard_normal(shapes[name]), jnp.float32) for name in others(role)
-    )
-
-    def body(i: jax.Array, carry: Any) -> Any:
-        a, b, _ = carry
-        moved = 1 + 1e-9 * i.astype(jnp.float32)  # as a layer's input, it is computed every time
-        a_now, b_now = (a, b * moved) if role == "input" else (a * moved, b)
-        y = trilinear(role, a_now, b_now, geometry=g, methods=(method,) * 3)
-        return a, b, y
-
-    @jax.jit
-    def run(count: int) -> jax.Array:
-        start = (first, second, jnp.zeros(shapes[role]))
-        return jax.lax.fori_loop(0, count, body, start)[2]
-
-    def cores(count: int) -> float:
-        start = time.process_time()
-        run(count).block_until_ready()
-        return (time.process_time() - start) / count
-
-    cores(1)
-    count = max(2, min(200, int(0.02 / max(cores(2), 1e-6))))
-    return statistics.median(cores(count) for _ in range(rounds)) * 1e3
 
 
 def main() -> None:

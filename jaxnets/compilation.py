@@ -44,14 +44,20 @@ def use_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Path 
     base = Path(folder) if folder is not None else files.cache_folder()
     if base is None:
         return None
-    place = base / "compiled" / _machine()
+    place = base / "compiled" / processor()
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", LEAST_SECONDS)
     return place
 
 
-def _machine() -> str:
-    """What a program that is compiled here may need: the processor and all that it can do."""
+def processor() -> str:
+    """What a program that is compiled here may need, the processor and all that it can do, as the
+    name of a folder.
+
+    Example:
+        >>> len(processor())
+        16
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

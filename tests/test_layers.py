@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, str] = {
     "schedules": "hyper schedule",
     "optimizer": "clipping errors hyper penalties schedule",
     "optim": "errors optimizer penalties",
-    "nn": "errors",
+    "nn": "compilation environment errors files",
     "data": "errors files rng",
     "train": "data errors hyper losses metrics network optim penalties rng",
     "population": "data environment errors files hyper network nn processes rng train",

@@ -12,6 +12,7 @@ Autoencoder        encoder, code, decoder, fully connected                      
 Dense, Flatten     layers                                                               dense
 Conv, convolve     convolution, in the way that is the fastest for its shapes              conv
 explain_convolutions which way each convolution of a network takes, and why         conv_choices
+measure_convolutions which way is the fastest on this machine                    conv_choices
 max_pool, avg_pool pooling                                                              pool
 Dropout            dropout with a traced rate                                           noise
 GaussianNoise      additive noise with a traced scale                                   noise
@@ -30,7 +31,7 @@ operation is not in the program; a number means that it is, with its strength tr
 from jaxnets.nn.activations import ACTIVATIONS, Activation, activation_function
 from jaxnets.nn.autoencoder import Autoencoder
 from jaxnets.nn.conv import Conv, convolve
-from jaxnets.nn.conv_choices import explain_convolutions
+from jaxnets.nn.conv_choices import explain_convolutions, measure_convolutions
 from jaxnets.nn.convnet import ConvNet
 from jaxnets.nn.dense import MLP, Dense, Flatten, flatten
 from jaxnets.nn.hyper import hyperparameter
@@ -72,5 +73,6 @@ __all__ = [
     "hyperparameter",
     "kernel_initializer",
     "max_pool",
+    "measure_convolutions",
     "normalize",
 ]

@@ -15,10 +15,11 @@ from flax.linen.dtypes import promote_dtype
 from jax import lax
 
 from jaxnets.errors import unknown_name
-from jaxnets.nn import checks, conv_cost
+from jaxnets.nn import checks, conv_cost, conv_measured
 from jaxnets.nn.checks import Dtype
 from jaxnets.nn.conv_choices import Choice, note, platform
 from jaxnets.nn.conv_lax import LAYOUT
+from jaxnets.nn.conv_measured import Question
 from jaxnets.nn.fields import check_fields
 from jaxnets.nn.geometry import Geometry
 from jaxnets.nn.initializers import Init, bias_initializer, kernel_initializer
@@ -54,9 +55,9 @@ def convolve(
             product; ``"banded"`` for places of the width taken together, see ``conv_banded``;
             ``"winograd"`` for windows of three by three with fewer products, see ``conv_winograd``;
             ``"auto"`` for XLA's on an accelerator, and on a CPU for what ``conv_cost`` takes for
-            the fastest, for the convolution and for each of its gradients. They differ by float32
-            rounding. Which of the two it is traced for is JAX's default backend, or what
-            ``conv_choices.traced_for`` says.
+            the fastest, or `measure_convolutions` found to be, for the convolution and for each of
+            its gradients. They differ by float32 rounding. Which of the two it is traced for is
+            JAX's default backend, or what ``conv_choices.traced_for`` says.
 
     Returns:
         Array of shape ``(batch, *out, features)``.
@@ -100,7 +101,8 @@ def convolve(
             x, kernel, strides, pairs, rhs_dilation=dilation, dimension_numbers=LAYOUT
         )
     else:
-        methods = tuple(conv_cost.choose(role, geometry, sizes, method) for role in ROLES)
+        questions = (Question(role, geometry, sizes) for role in ROLES)
+        methods = tuple(conv_measured.choose(question, method) for question in questions)
         note(Choice(geometry, sizes, methods, method))
         y = trilinear("output", x, kernel, geometry=geometry, methods=methods)
     return y.reshape(x.shape[0], *out, kernel.shape[3])

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen as nn
 
-from jaxnets.nn import checks
+from jaxnets.nn import checks, conv_measured
 from jaxnets.nn.conv_cost import Method, Sizes, candidates, estimate
+from jaxnets.nn.conv_measured import Question
 from jaxnets.nn.geometry import Geometry
 
 QUESTIONS = {
@@ -48,7 +49,7 @@ class Explanation(NamedTuple):
         input: the shape of the input, without the height of a signal.
         kernel: the shape of the kernel, likewise.
         method: what was chosen, as ``"banded(4)"``.
-        reason: why, with the estimates in milliseconds of one core.
+        reason: why, with what was estimated or measured, in milliseconds of one core.
     """
 
     layer: str
@@ -119,6 +120,80 @@ def explain_convolutions(network: Any, input_shape: Sequence[int], batch: int) -
         >>> rows[0].layer, rows[0].input, rows[0].kernel, rows[0].method
         ('Conv_0', (32, 32, 32, 1), (5, 5, 1, 6), 'patches')
     """
+    return [row for choice in traced(network, input_shape, batch) for row in _rows(choice)]
+
+
+def measure_convolutions(network: Any, input_shape: Sequence[int], batch: int) -> list[Explanation]:
+    """Measure the ways to compute each convolution of a network on this machine's CPU; whatever is
+    traced from now on in this process takes the fastest.
+
+    Without this the choice is made by estimates that are the same on every machine, and good on
+    some. What was measured is kept on the disk (``$JAXNETS_CACHE``, else ``~/.cache/jaxnets``), by
+    kind of processor, version of JAX and its flags: the same call finds the same answers in the
+    next process, and a result its bits again. Where they are lost another measurement may come to
+    another choice, and a result to other last bits; ``fit(..., out=...)`` then trains its
+    members anew instead of mixing the two.
+
+    Call it before training, when the machine is quiet. It takes a second or so per way that is
+    worth trying, most of it compilation: 10 s for LeNet, a minute for a ResNet. On an accelerator
+    XLA chooses for itself, and nothing is measured.
+
+    Args:
+        network: a `jaxnets.Network`, such as ``jaxnets.from_linen(module)``.
+        input_shape: the shape of one example.
+        batch: the number of examples in a batch. Another batch is another measurement.
+
+    Returns:
+        The rows of `explain_convolutions`, as they are now.
+
+    Raises:
+        TypeError: not integers.
+        ValueError: a shape that the network refuses.
+
+    Warns:
+        RuntimeWarning: what is kept on the disk cannot be read or written.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> network = jn.from_linen(jn.nn.ConvNet([3], 2))
+        >>> rows = measure_convolutions(network, (9, 1), 4)
+        >>> all(row.reason.startswith("measured, ms: ") for row in rows)
+        True
+    """
+    for choice in traced(network, input_shape, batch):
+        for role in QUESTIONS if choice.asked == "auto" and choice.methods else ():
+            conv_measured.learn(Question(role, choice.geometry, choice.sizes))
+    return explain_convolutions(network, input_shape, batch)
+
+
+def measured_for(network: Any, input_shape: Sequence[int], batch: int) -> tuple[str, ...]:
+    """What a program with this network depends on besides estimates: the methods that were measured
+    for its convolutions, as texts; none if nothing was measured.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> measured_for(jn.from_linen(jn.nn.MLP([4], outputs=2)), (3,), 5)
+        ()
+    """
+    if not conv_measured.count():
+        return ()
+    return conv_measured.alike(
+        (choice.geometry, choice.sizes) for choice in traced(network, input_shape, batch)
+    )
+
+
+def traced(network: Any, input_shape: Sequence[int], batch: int) -> list[Choice]:
+    """The calls of ``convolve`` in a network that is applied, with shapes alone.
+
+    Raises:
+        TypeError: not integers.
+        ValueError: a shape that the network refuses.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> len(traced(jn.from_linen(jn.nn.LeNet()), (28, 28, 1), 32))
+        2
+    """
     shape = (checks.integer("batch", batch), *checks.integers("input_shape", input_shape))
     x = jax.ShapeDtypeStruct(shape, "float32")
     with _noted() as notes:
@@ -128,7 +203,7 @@ def explain_convolutions(network: Any, input_shape: Sequence[int], batch: int) -
         jax.eval_shape(
             lambda *a: network.apply(*a[:3], key=a[3], train=True), params, state, x, key
         )
-    return [row for choice in notes for row in _rows(choice)]
+    return notes
 
 
 @contextlib.contextmanager
@@ -162,10 +237,14 @@ def _rows(choice: Choice) -> Iterator[Explanation]:
         yield Explanation(choice.layer, "all", *shapes, "lax", reason)
         return
     for (role, part), method in zip(QUESTIONS.items(), choice.methods, strict=True):
+        told = conv_measured.times(Question(role, g, choice.sizes))
+        source = "measured, "
+        if choice.asked != "auto" or told is None:
+            ways = candidates(g, choice.asked, bits)
+            told, source = {way: estimate(role, way, g, choice.sizes) for way in ways}, ""
         least: dict[str, tuple[float, Method]] = {}
-        for other in candidates(g, choice.asked, bits):
-            found = (estimate(role, other, g, choice.sizes), other)
-            least[other.name] = min(least.get(other.name, found), found)
-        estimates = ", ".join(f"{m} {ms:.3g}" for ms, m in sorted(least.values()))
+        for way, ms in told.items():
+            least[way.name] = min(least.get(way.name, (ms, way)), (ms, way))
+        numbers = ", ".join(f"{m} {ms:.3g}" for ms, m in sorted(least.values()))
         asked = "" if choice.asked == "auto" else f"asked for {choice.asked}; "
-        yield Explanation(choice.layer, part, *shapes, str(method), f"{asked}ms: {estimates}")
+        yield Explanation(choice.layer, part, *shapes, str(method), f"{asked}{source}ms: {numbers}")

@@ -14,6 +14,7 @@ import numpy as np
 from jaxnets import environment, rng
 from jaxnets.data import Batch, Dataset
 from jaxnets.errors import lookup
+from jaxnets.nn import conv_measured
 from jaxnets.nn.conv_choices import traced_for
 from jaxnets.population.members import Member, as_members
 from jaxnets.population.widths import share
@@ -203,7 +204,8 @@ class StepShape:
         batch: shapes and dtypes of inputs and targets.
         precision: of matrix products.
         platform: the kind of device that it is for.
-        flags: see `flags`.
+        flags: see `jaxnets.environment.flags`.
+        measured: see `jaxnets.nn.conv_measured.count`.
     """
 
     recipe: Recipe = field(compare=False)
@@ -213,6 +215,7 @@ class StepShape:
     precision: str
     platform: str
     flags: tuple[str, ...]
+    measured: int
 
     @classmethod
     def of(cls, group: Group, data: Dataset, precision: str, platform: str) -> "StepShape":
@@ -225,6 +228,7 @@ class StepShape:
             precision=precision,
             platform=platform,
             flags=environment.flags(),
+            measured=conv_measured.count(),
         )
 
 

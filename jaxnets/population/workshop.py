@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxnets import environment, rng
 from jaxnets.data import Batch
-from jaxnets.nn.conv_choices import traced_for
+from jaxnets.nn.conv_choices import measured_for, traced_for
 from jaxnets.population.lanes import AXIS, LANE, Lanes
 from jaxnets.population.plan import Program
 from jaxnets.population.spec import Spec, program_key
@@ -63,6 +63,7 @@ class Blueprint:
         precision: of matrix products.
         shapes: of the data, with dtypes, as a hashable tree.
         flags: see `jaxnets.environment.flags`.
+        convolutions: see `jaxnets.nn.conv_choices.measured_for`.
     """
 
     recipe: Recipe = field(compare=False)
@@ -76,13 +77,17 @@ class Blueprint:
     precision: str
     shapes: tuple[Any, ...]
     flags: tuple[str, ...]
+    convolutions: tuple[str, ...]
 
     @classmethod
     def of(cls, spec: Spec, program: Program) -> "Blueprint":
         """The blueprint of one program of a plan, under the flags of now."""
+        recipe = program.group.recipe
+        with traced_for(program.devices[0].platform):
+            convolutions = measured_for(recipe.network, spec.data.input_shape, recipe.batch_size)
         return cls(
-            recipe=program.group.recipe,
-            structure=program_key(program.group.recipe),
+            recipe=recipe,
+            structure=program_key(recipe),
             names=program.group.names,
             history_every=spec.history_every,
             periods=program.chunk_epochs // spec.history_every,
@@ -96,6 +101,7 @@ class Blueprint:
                 if name != "test"
             ),
             flags=environment.flags(),
+            convolutions=convolutions,
         )
 
 
