@@ -22,9 +22,16 @@ from jaxnets.population.program import init_function
 from jaxnets.population.spec import Spec
 from jaxnets.population.workshop import Blueprint, Workshop
 from jaxnets.train import Run, TrainState, selection
-from jaxnets.train.epoch import Record, step_sizes, steps_per_epoch, walk
+from jaxnets.train.epoch import (
+    Record,
+    blank_records,
+    record_kinds,
+    step_sizes,
+    steps_per_epoch,
+    walk,
+)
 from jaxnets.train.recipe import Recipe
-from jaxnets.train.watch import watched, watched_step
+from jaxnets.train.watch import watched, watched_kinds, watched_step
 
 
 class Lengths(NamedTuple):
@@ -77,7 +84,7 @@ def begin_function(recipe: Recipe, steps: int) -> Callable[..., Run]:
     init = init_function(recipe)
 
     def begin(lane: Lanes, root: jax.Array, x: jax.Array) -> Run:
-        records = {name: jnp.zeros((steps,), jnp.float32) for name in recipe.record_names}
+        records = blank_records(record_kinds(recipe), steps)
         return init(lane, root, x)._replace(records=records)
 
     return begin
@@ -93,6 +100,7 @@ def block_function(recipe: Recipe, axis: str | None) -> Callable[..., Run]:
         rows: jax.Array, count: jax.Array, root: jax.Array,
     ) -> Run:  # fmt: skip
         keys, length = rng.stream_keys(root, lane.streams), rows.shape[0]
+        kinds = watched_kinds(recipe)
 
         def walked(steps: jax.Array, search: jax.Array) -> tuple[TrainState, Record]:
             def body(state: TrainState, at: jax.Array) -> tuple[TrainState, Record]:
@@ -101,9 +109,10 @@ def block_function(recipe: Recipe, axis: str | None) -> Callable[..., Run]:
 
             # Never unrolled: the steps left over would be other code, and where a block ends is
             # for others to say.
-            return walk(body, run.train, rows, steps, length, unroll=1)
+            return walk(body, run.train, rows, steps, length, unroll=1, kinds=kinds)
 
-        state, found = watched(walked, run.train, going & run.active, count, axis)
+        blank = blank_records(kinds, length)
+        state, found = watched(walked, run.train, blank, going & run.active, count, axis)
         index = jnp.arange(length, dtype=jnp.int32)
         records = {
             name: values.at[jnp.where(going & (index < count), start + index, values.size)].set(

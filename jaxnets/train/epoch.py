@@ -1,6 +1,6 @@
 """One pass over the training part: a loop of steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -48,6 +48,7 @@ def epoch(
     number: jax.Array | int,
     steps: jax.Array | int | None = None,
     take: Take | None = None,
+    kinds: Mapping[str, Any] | None = None,
 ) -> tuple[TrainState, Record]:
     """One epoch, or its first ``steps`` steps.
 
@@ -61,6 +62,7 @@ def epoch(
         steps: ``None`` for a whole epoch. If it is traced, the loop's length is not known when it
             is compiled, and reverse-mode differentiation cannot pass through it.
         take: ``(state, batch) -> (state, record)``; ``None`` for `jaxnets.train.step`.
+        kinds: the dtypes of a record, where ``steps`` is traced; ``None`` for `record_kinds`.
 
     Returns:
         The state after; the record of every step of a whole epoch, arrays of shape ``(steps,)``;
@@ -86,8 +88,9 @@ def epoch(
         return step(recipe, state, batch, keys, hyper)
 
     take = guarded if take is None else take
+    kinds = record_kinds(recipe) if kinds is None else kinds
     if size == n:  # the order of a full batch means nothing: no shuffle, no copy
-        return walk(lambda state, _: take(state, data), state, None, wanted, 1, 1)
+        return walk(lambda state, _: take(state, data), state, None, wanted, 1, 1, kinds)
 
     if recipe.shuffle:
         order = epoch_order(keys[Stream.ORDER], number, n)
@@ -98,12 +101,34 @@ def epoch(
         return take(state, _rows(data, rows))
 
     rows = order[: whole * size].reshape(whole, size)
-    state, records = walk(body, state, rows, wanted, whole, min(recipe.unroll, whole))
+    state, records = walk(body, state, rows, wanted, whole, min(recipe.unroll, whole), kinds)
     if rest:  # compiled apart, at its true size: exact for any network, batch statistics included
         left = order[whole * size :][None]
-        state, last = walk(body, state, left, wanted - whole, 1, 1)
+        state, last = walk(body, state, left, wanted - whole, 1, 1, kinds)
         records = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), records, last)
     return state, records
+
+
+def record_kinds(recipe: Recipe) -> dict[str, Any]:
+    """The dtypes of a step's record by name.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> recipe = jn.train.make_recipe(jn.nn.MLP([8], outputs=3), loss="softmax_cross_entropy")
+        >>> sorted(record_kinds(recipe))
+        ['accuracy', 'loss']
+    """
+    return dict.fromkeys(recipe.record_names, jnp.float32)
+
+
+def blank_records(kinds: Mapping[str, Any], length: int) -> Record:
+    """Records of so many steps, none of which was taken.
+
+    Example:
+        >>> blank_records({"loss": jnp.float32}, 2)["loss"].tolist()
+        [0.0, 0.0]
+    """
+    return {name: jnp.zeros((length,), kind) for name, kind in kinds.items()}
 
 
 def walk(
@@ -113,6 +138,7 @@ def walk(
     count: jax.Array | int,
     length: int,
     unroll: int,
+    kinds: Mapping[str, Any],
 ) -> tuple[Carry, Record]:
     """The first ``count`` iterations of ``jax.lax.scan(body, carry, xs, length)``.
 
@@ -123,6 +149,8 @@ def walk(
         count: at most ``length`` count. A number, or traced.
         length: of the records.
         unroll: iterations of the body per iteration of the compiled loop.
+        kinds: the dtypes of a record. Said, not found by tracing the body once more: loops within
+            loops would trace it twice as often with each of them.
 
     Returns:
         The carry after; records of ``length`` entries, 0 from ``count`` on.
@@ -143,11 +171,12 @@ def walk(
 
     def one(index: jax.Array, state: tuple[Carry, Record]) -> tuple[Carry, Record]:
         carry, record = body(state[0], at(index))
-        return carry, {name: state[1][name].at[index].set(record[name]) for name in record}
+        return carry, {
+            name: state[1][name].at[index].set(record[name].astype(kind))
+            for name, kind in kinds.items()
+        }
 
-    shapes = jax.eval_shape(lambda: body(carry, at(0))[1])
-    blank = {name: jnp.zeros((length,), shape.dtype) for name, shape in shapes.items()}
-    count, state = jnp.minimum(count, length), (carry, blank)
+    count, state = jnp.minimum(count, length), (carry, blank_records(kinds, length))
     blocks = count // unroll
     if unroll > 1:
 

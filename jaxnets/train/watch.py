@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxnets.data import Batch
 from jaxnets.rng import Keys
 from jaxnets.train import selection
-from jaxnets.train.epoch import Record, epoch, step_sizes
+from jaxnets.train.epoch import Record, blank_records, epoch, record_kinds, step_sizes
 from jaxnets.train.recipe import Hyper, Recipe
 from jaxnets.train.selection import Run
 from jaxnets.train.state import Fault, TrainState
@@ -86,10 +86,11 @@ def watched_epoch(
         def take(state: TrainState, batch: Batch) -> tuple[TrainState, Record]:
             return watched_step(recipe, state, batch, keys, hyper, search)
 
-        return epoch(recipe, run.train, keys, hyper, data, run.epoch, steps, take)
+        kinds = watched_kinds(recipe)
+        return epoch(recipe, run.train, keys, hyper, data, run.epoch, steps, take, kinds)
 
-    length = jnp.int32(sizes.size)
-    state, records = watched(walk, run.train, going & run.active, length, axis)
+    blank, length = blank_records(watched_kinds(recipe), sizes.size), jnp.int32(sizes.size)
+    state, records = watched(walk, run.train, blank, going & run.active, length, axis)
     after, means = selection.completed(run, state, records, sizes)
     missing = {name: jnp.full_like(value, jnp.nan) for name, value in means.items()}
     return jax.tree.map(lambda a, b: jnp.where(going, a, b), (after, means), (run, missing))
@@ -103,9 +104,15 @@ def watched_step(
     return new, record | {_FAULT: fault}
 
 
+def watched_kinds(recipe: Recipe) -> dict[str, Any]:
+    """The dtypes of a record of `watched_step`."""
+    return record_kinds(recipe) | {_FAULT: jnp.int32}
+
+
 def watched(
     walk: Callable[[jax.Array, jax.Array], tuple[TrainState, Record]],
     before: TrainState,
+    blank: Record,
     going: jax.Array,
     length: jax.Array,
     axis: str | None = None,
@@ -115,6 +122,7 @@ def watched(
     Args:
         walk: ``(steps, search) -> (state, records)`` from ``before``, made of `watched_step`.
         before: the state before.
+        blank: the records of a walk, before any: `watched_kinds` says what is in them.
         going: whether this run takes part, a bool scalar.
         length: of a whole walk, int32; the same for all lanes.
         axis: the name of the axis that lanes are mapped over, if they are.
@@ -145,8 +153,6 @@ def watched(
         return following, kept
 
     begin = _Walks(jnp.int32(0), ~going, length, before.fault)
-    records = jax.eval_shape(walk, length, jnp.bool_(False))[1]
-    blank = {name: jnp.zeros(shape.shape, shape.dtype) for name, shape in records.items()}
     end, (state, records) = jax.lax.while_loop(
         lambda carry: ~_all(carry[0].settled, axis), again, (begin, (before, blank))
     )
