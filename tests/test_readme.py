@@ -53,9 +53,18 @@ def test_the_campaigns_are_the_recorded_ones():
         f"{found['malformed']['malformed']} malformed inputs",
         f"{found['reruns']['runs']} repetitions",
         f"an hour of {found['soak']['studies']:,} small studies",
+        f"with saving takes {found['saving']['times as long']:.2f} times as long as one without",
     ):
         assert text in words
     assert all(campaign["wrong"] == {} for campaign in found.values())
+
+
+def test_the_laws_were_seen_to_hold_on_many_devices():
+    recorded = json.loads((ROOT / "benchmarks/results/verify.json").read_text())
+    assert recorded["passed"]
+    (between,) = (f for f in recorded["findings"] if f["law"] == "between devices")
+    assert between["devices"] == [1, 2, 4, 8]
+    assert f"differ by {between['largest']:.2g} at most".replace("e-07", "e-7") in README
 
 
 def test_figures_exist():
