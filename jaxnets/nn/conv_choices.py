@@ -110,7 +110,7 @@ def explain_convolutions(network: Any, input_shape: Sequence[int], batch: int) -
         choice is left to XLA; none for a network without convolutions.
 
     Raises:
-        TypeError: not integers.
+        TypeError: no network, or not integers.
         ValueError: a shape that the network refuses.
 
     Example:
@@ -147,7 +147,7 @@ def measure_convolutions(network: Any, input_shape: Sequence[int], batch: int) -
         The rows of `explain_convolutions`, as they are now.
 
     Raises:
-        TypeError: not integers.
+        TypeError: no network, or not integers.
         ValueError: a shape that the network refuses.
 
     Warns:
@@ -186,7 +186,7 @@ def traced(network: Any, input_shape: Sequence[int], batch: int) -> list[Choice]
     """The calls of ``convolve`` in a network that is applied, with shapes alone.
 
     Raises:
-        TypeError: not integers.
+        TypeError: no network, or not integers.
         ValueError: a shape that the network refuses.
 
     Example:
@@ -194,6 +194,13 @@ def traced(network: Any, input_shape: Sequence[int], batch: int) -> list[Choice]
         >>> len(traced(jn.from_linen(jn.nn.LeNet()), (28, 28, 1), 32))
         2
     """
+    if isinstance(network, nn.Module) or not (
+        hasattr(network, "init") and hasattr(network, "apply")
+    ):
+        raise TypeError(
+            "network: expected a jaxnets.Network, such as jaxnets.from_linen(module), "
+            f"got {type(network).__name__}."
+        )
     shape = (checks.integer("batch", batch), *checks.integers("input_shape", input_shape))
     x = jax.ShapeDtypeStruct(shape, "float32")
     with _noted() as notes:

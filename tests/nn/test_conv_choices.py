@@ -74,6 +74,12 @@ def test_nothing_is_noted_when_nobody_asks():
     assert conv_choices._notes.get() is None and conv_choices._layer.get() == ""
 
 
+@pytest.mark.parametrize("network", [LeNet(), 3])
+def test_what_is_no_network(network):
+    with pytest.raises(TypeError, match=r"network: expected a jaxnets.Network, .* got (LeNet|int)"):
+        explain_convolutions(network, (28, 28, 1), 1)
+
+
 @pytest.mark.parametrize("shape, batch", [((28, 28, 1), 0), ((28, 0, 1), 3)])
 def test_shapes_that_are_none(shape, batch):
     with pytest.raises(ValueError, match="expected an integer of at least 1"):
