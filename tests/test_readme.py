@@ -46,13 +46,15 @@ def test_the_published_numbers_are_the_recorded_ones():
 
 def test_the_campaigns_are_the_recorded_ones():
     found = json.loads((ROOT / "benchmarks/results/faults.json").read_text())
-    words = " ".join(README.split())
+    words, larger = " ".join(README.split()), found["larger"]
     for text in (
         f"{found['kills']['kills']} kills at random moments",
         f"{found['damage']['damaged']} damaged files",
         f"{found['malformed']['malformed']} malformed inputs",
         f"{found['reruns']['runs']} repetitions",
         f"an hour of {found['soak']['studies']:,} small studies",
+        f"a file of {larger['file GiB']:.0f} GiB on a machine of {larger['memory GiB']:.0f} GiB",
+        f"with {larger['peak GiB of its own']:.1f} GiB of memory of its own",
         f"with saving takes {found['saving']['times as long']:.2f} times as long as one without",
     ):
         assert text in words
