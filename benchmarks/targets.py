@@ -50,7 +50,8 @@ class Target:
         ratio = self.found / self.wanted
         if self.met:
             return "met"
-        return f"missed by {100 * abs(1 - ratio):.0f} %"
+        missing = 100 * abs(1 - ratio)
+        return f"missed by {missing:.0f} %" if missing >= 1 else f"missed by {missing:.1f} %"
 
 
 LIMITS = {
