@@ -134,9 +134,8 @@ def measure_convolutions(network: Any, input_shape: Sequence[int], batch: int) -
     another choice, and a result to other last bits; ``fit(..., out=...)`` then trains its
     members anew instead of mixing the two.
 
-    Call it before training, when the machine is quiet. It takes a second or so per way that is
-    worth trying, most of it compilation: 10 s for LeNet, a minute for a ResNet. On an accelerator
-    XLA chooses for itself, and nothing is measured.
+    Call it before training, when the machine is quiet: once 8 s for LeNet on two cores, most of it
+    compilation. On an accelerator XLA chooses for itself, and nothing is measured.
 
     Args:
         network: a `jaxnets.Network`, such as ``jaxnets.from_linen(module)``.

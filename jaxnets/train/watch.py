@@ -80,16 +80,15 @@ def watched_epoch(
         >>> int(run.epoch), int(run.train.step)
         (1, 3)
     """
-    sizes = step_sizes(data.x.shape[0], recipe.batch_size)
+    sizes, kinds = step_sizes(data.x.shape[0], recipe.batch_size), watched_kinds(recipe)
 
     def walk(steps: jax.Array, search: jax.Array) -> tuple[TrainState, Record]:
         def take(state: TrainState, batch: Batch) -> tuple[TrainState, Record]:
             return watched_step(recipe, state, batch, keys, hyper, search)
 
-        kinds = watched_kinds(recipe)
         return epoch(recipe, run.train, keys, hyper, data, run.epoch, steps, take, kinds)
 
-    blank, length = blank_records(watched_kinds(recipe), sizes.size), jnp.int32(sizes.size)
+    blank, length = blank_records(kinds, sizes.size), jnp.int32(sizes.size)
     state, records = watched(walk, run.train, blank, going & run.active, length, axis)
     after, means = selection.completed(run, state, records, sizes)
     missing = {name: jnp.full_like(value, jnp.nan) for name, value in means.items()}
