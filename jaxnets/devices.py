@@ -1,7 +1,10 @@
-"""One XLA device per core: what a CPU needs to train members side by side."""
+"""One XLA device per core, and which kind of device a program is traced for."""
 
+import contextlib
+import contextvars
 import os
 import warnings
+from collections.abc import Iterator
 
 import jax
 
@@ -53,3 +56,28 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+_platform: contextvars.ContextVar[str | None] = contextvars.ContextVar("platform", default=None)
+
+
+def platform() -> str:
+    """The kind of device that a program is traced for, as ``"cpu"``: JAX's own choice, if nobody
+    has said another.
+
+    Example:
+        >>> with traced_for("gpu"):
+        ...     platform()
+        'gpu'
+    """
+    return _platform.get() or jax.default_backend()
+
+
+@contextlib.contextmanager
+def traced_for(platform: str) -> Iterator[None]:
+    """What is traced in this block is going to run on that kind of device."""
+    before = _platform.set(platform)
+    try:
+        yield
+    finally:
+        _platform.reset(before)

@@ -14,10 +14,11 @@ from flax import linen as nn
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 
+from jaxnets.devices import platform
 from jaxnets.errors import unknown_name
 from jaxnets.nn import checks, conv_cost, conv_measured
 from jaxnets.nn.checks import Dtype
-from jaxnets.nn.conv_choices import Choice, note, platform
+from jaxnets.nn.conv_choices import Choice, note
 from jaxnets.nn.conv_lax import LAYOUT
 from jaxnets.nn.conv_measured import Question
 from jaxnets.nn.fields import check_fields
@@ -57,7 +58,7 @@ def convolve(
             ``"auto"`` for XLA's on an accelerator, and on a CPU for what ``conv_cost`` takes for
             the fastest, or `measure_convolutions` found to be, for the convolution and for each of
             its gradients. They differ by float32 rounding. Which of the two it is traced for is
-            JAX's default backend, or what ``conv_choices.traced_for`` says.
+            JAX's default backend, or what ``jaxnets.devices.traced_for`` says.
 
     Returns:
         Array of shape ``(batch, *out, features)``.

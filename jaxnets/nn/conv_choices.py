@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen as nn
 
+from jaxnets.devices import platform
 from jaxnets.nn import checks, conv_measured
 from jaxnets.nn.conv_cost import Method, Sizes, candidates, estimate
 from jaxnets.nn.conv_measured import Question
@@ -60,31 +61,8 @@ class Explanation(NamedTuple):
     reason: str
 
 
-_platform: contextvars.ContextVar[str | None] = contextvars.ContextVar("platform", default=None)
 _notes: contextvars.ContextVar[list[Choice] | None] = contextvars.ContextVar("notes", default=None)
 _layer: contextvars.ContextVar[str] = contextvars.ContextVar("layer", default="")
-
-
-def platform() -> str:
-    """The kind of device that convolutions are traced for, as ``"cpu"``: JAX's own choice, if
-    nobody has said another.
-
-    Example:
-        >>> with traced_for("gpu"):
-        ...     platform()
-        'gpu'
-    """
-    return _platform.get() or jax.default_backend()
-
-
-@contextlib.contextmanager
-def traced_for(platform: str) -> Iterator[None]:
-    """What is traced in this block is going to run on that kind of device."""
-    before = _platform.set(platform)
-    try:
-        yield
-    finally:
-        _platform.reset(before)
 
 
 def note(choice: Choice) -> None:

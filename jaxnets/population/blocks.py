@@ -24,6 +24,7 @@ from jaxnets.population.workshop import Blueprint, Workshop
 from jaxnets.train import Run, TrainState, selection
 from jaxnets.train.epoch import (
     Record,
+    batches,
     blank_records,
     record_kinds,
     step_sizes,
@@ -103,13 +104,13 @@ def block_function(recipe: Recipe, axis: str | None) -> Callable[..., Run]:
         kinds = watched_kinds(recipe)
 
         def walked(steps: jax.Array, search: jax.Array) -> tuple[TrainState, Record]:
-            def body(state: TrainState, at: jax.Array) -> tuple[TrainState, Record]:
-                own = jax.tree.map(lambda a: a.at[at].get(mode="promise_in_bounds"), batch)
+            def take(state: TrainState, own: Batch) -> tuple[TrainState, Record]:
                 return watched_step(recipe, state, own, keys, lane.numbers, search)
 
             # Never unrolled: the steps left over would be other code, and where a block ends is
             # for others to say.
-            return walk(body, run.train, rows, steps, length, unroll=1, kinds=kinds)
+            xs, body = batches(batch, rows, take)
+            return walk(body, run.train, xs, steps, length, unroll=1, kinds=kinds)
 
         blank = blank_records(kinds, length)
         state, found = watched(walked, run.train, blank, going & run.active, count, axis)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from jaxnets.nn.conv_choices import explain_convolutions, traced_for
+from jaxnets.devices import traced_for
+from jaxnets.nn.conv_choices import explain_convolutions
 from jaxnets.population.spec import Group
 
 if TYPE_CHECKING:

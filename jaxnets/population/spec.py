@@ -13,9 +13,9 @@ import numpy as np
 
 from jaxnets import environment, rng
 from jaxnets.data import Batch, Dataset
+from jaxnets.devices import traced_for
 from jaxnets.errors import lookup
 from jaxnets.nn import conv_measured
-from jaxnets.nn.conv_choices import traced_for
 from jaxnets.population.members import Member, as_members
 from jaxnets.population.widths import share
 from jaxnets.train import Recipe, TrainState, init_state, make_recipe, step

@@ -11,7 +11,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxnets import environment, rng
 from jaxnets.data import Batch
-from jaxnets.nn.conv_choices import measured_for, traced_for
+from jaxnets.devices import traced_for
+from jaxnets.nn.conv_choices import measured_for
 from jaxnets.population.lanes import AXIS, LANE, Lanes
 from jaxnets.population.plan import Program
 from jaxnets.population.spec import Spec, program_key

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import pytest
 
 import jaxnets as jn
+from jaxnets.devices import platform, traced_for
 from jaxnets.nn import MLP, Conv, LeNet, ResNet, explain_convolutions
-from jaxnets.nn.conv_choices import QUESTIONS, platform, traced_for
+from jaxnets.nn.conv_choices import QUESTIONS
 from jaxnets.nn.trilinear import ROLES
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import jaxnets as jn
+from jaxnets.devices import traced_for
 from jaxnets.nn import conv_cost, conv_measured, explain_convolutions, measure_convolutions
-from jaxnets.nn.conv_choices import measured_for, traced_for
+from jaxnets.nn.conv_choices import measured_for
 from jaxnets.nn.conv_cost import Method, Sizes
 from jaxnets.nn.conv_measured import Question, choose, learn
 from jaxnets.nn.geometry import Geometry

@@ -52,13 +52,16 @@ def test_bytes():
     assert plan(keep="last").programs[0].state_bytes == 4 * (3 * PARAMETERS + 1)
     assert plan(keep="last", patience=2).programs[0].state_bytes == 4 * (3 * PARAMETERS + 1)
     found = plan(lanes=3)
-    assert found.data_bytes == (10 + 6) * (3 * 4 + 4)  # the test part stays behind
+    # The test part stays behind; of the training part there is a copy in the order of the epoch.
+    assert found.data_bytes == (10 + 6 + 10) * (3 * 4 + 4)
+    assert plan(batch_size=10).data_bytes == (10 + 6) * (3 * 4 + 4)  # a full batch has no order
     assert found.device_bytes == found.data_bytes + 3 * 8 * found.programs[0].state_bytes
     assert found.result_bytes == 5 * 4 * PARAMETERS
     reconstructed = plan(
         jn.member(jn.nn.Autoencoder([4], 2)), DATA.reconstruction(), loss="mean_squared_error"
     )
-    assert reconstructed.data_bytes == (10 + 6) * 3 * 4  # targets that are inputs count once
+    # Targets that are inputs count once, but for those that are put into order.
+    assert reconstructed.data_bytes == (10 + 6 + 2 * 10) * 3 * 4
 
 
 def test_the_layout_does_not_depend_on_how_many_or_how_long():

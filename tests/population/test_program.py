@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxnets as jn
-from jaxnets.nn.conv_choices import platform
+from jaxnets.devices import platform
 from jaxnets.population.lanes import place
 from jaxnets.population.program import executables
 from jaxnets.population.spec import StepShape, step_cost

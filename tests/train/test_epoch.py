@@ -1,5 +1,8 @@
 """One pass over the data: exactly these rows, each once, the last batch at its true size."""
 
+import sys
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 import jaxnets as jn
 from jaxnets.data import Batch
+from jaxnets.devices import traced_for
 from jaxnets.rng import Stream, epoch_order, member_keys
 from jaxnets.train import epoch, init_state, make_recipe, steps_per_epoch
 from jaxnets.train.epoch import step_sizes
@@ -133,3 +137,29 @@ def test_steps_per_epoch():
     for n in (1, 3, 4, 5, 8, 9):
         expected = [min(4, n - start) for start in range(0, n, 4)]
         assert step_sizes(n, 4).tolist() == expected
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_rows_put_into_order_at_once_or_batch_by_batch_are_the_same_bits(traced, monkeypatch):
+    steps = jnp.int32(3) if traced else None
+    network = jn.nn.MLP([5], outputs=2)
+    at_once = run(network, rows(10), 4, epochs=2, steps=steps)
+    with traced_for("gpu"):
+        on_another_device = run(network, rows(10), 4, epochs=2, steps=steps)
+    monkeypatch.setattr(sys.modules["jaxnets.train.epoch"], "TOGETHER_BYTES", 10 * 5 * 4 - 1)
+    too_large = run(network, rows(10), 4, epochs=2, steps=steps)
+    for other in (on_another_device, too_large):
+        chex.assert_trees_all_equal(other[1:3], at_once[1:3])
+
+
+@pytest.mark.parametrize(("where", "within"), [("cpu", 0), ("gpu", 2)])
+def test_on_a_cpu_no_step_gathers(where, within):
+    data, line = rows(8), make_recipe(LINE, loss="mean_squared_error", batch_size=4)
+    state = init_state(line, KEYS, line.defaults, data.x[:1])
+    with traced_for(where):
+        program = jax.make_jaxpr(
+            lambda state, steps: epoch(line, state, KEYS, line.defaults, data, 0, steps)
+        )(state, 2)
+    (loop,) = (eqn for eqn in program.eqns if eqn.primitive.name == "while")
+    body = str(loop.params["body_jaxpr"])
+    assert body.count("= gather[") == within
