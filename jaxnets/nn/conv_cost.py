@@ -8,7 +8,7 @@ estimate beside measurement); they only have to put the ways into the right orde
 import math
 from typing import NamedTuple
 
-from jaxnets.nn import conv_banded, conv_winograd
+from jaxnets.nn import conv_banded, conv_lax, conv_winograd
 from jaxnets.nn.geometry import Geometry, Pair
 
 METHODS = ("auto", "lax", "patches", "banded", "winograd")
@@ -20,16 +20,19 @@ LANE = 16
 BLOCKS = (1, 2, 4, 8, 16)
 """Places of the width taken together that are tried, besides the whole row."""
 
-
 SMALL = 2**16
 """So many numbers, and what is made of them, stay in the nearest cache."""
+
+IDLE = 0.65
+"""What time counts that other cores could take over if they are idle, as they are when a network is
+trained alone: Eigen's convolution runs on all of them, YNNPACK's on one."""
 
 
 class Method(NamedTuple):
     """One way of computing a convolution or one of its gradients.
 
     Attributes:
-        name: ``"lax"``, ``"patches"``, ``"banded"`` or ``"winograd"``.
+        name: one of ``METHODS``, but for the first.
         block: for ``"banded"``, the places of the output that are taken together.
     """
 
@@ -72,7 +75,7 @@ def candidates(g: Geometry, name: str = "auto", bits: int = 32) -> list[Method]:
 
 
 def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
-    """The time of one core in milliseconds.
+    """The time of one core in milliseconds, less where idle cores could help.
 
     Args:
         role: ``"output"``, ``"input"`` or ``"kernel"``: what is computed from the two others.
@@ -104,7 +107,9 @@ def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
         outputs = rows * sizes.features
         return _product(weights * sizes.channels, rows, sizes.features) + _moved(inputs + outputs)
     copied = _copied(inputs) if max(g.out[0] - g.size[0], g.out[1] - g.size[1]) > 0 else 0.0
-    return copied + _correlate(rows, g.window, sizes.channels, sizes.features)
+    kernel = (*g.window, sizes.channels, sizes.features)
+    more = conv_lax.one_row_more(g.size[0], kernel, g.strides, g.pads, g.dilation)
+    return copied + _correlate(rows, g.window, *kernel[2:], rows // g.out[0] if more else 0)
 
 
 def _winograd(role: str, g: Geometry, sizes: Sizes) -> float:
@@ -130,7 +135,11 @@ def _banded(role: str, block: int, g: Geometry, sizes: Sizes) -> float:
         rows, band = conv_banded.backward_band(g, 0, 1), conv_banded.backward_band(g, 1, block)
         (height, _, tall), (width, _, wide) = rows.weights.shape, band.weights.shape
         places = batch * rows.blocks * band.blocks
-        time = _correlate(places, (height, width), features, tall * wide * channels)
+        kernel = (height, width, features, tall * wide * channels)
+        strides, pads = (1, band.stride), (rows.pads, band.pads)
+        more = conv_lax.one_row_more(g.out[0], kernel, strides, pads, (1, 1))
+        extra = places // rows.blocks if more else 0
+        time = _correlate(places, kernel[:2], *kernel[2:], extra)
         if rows.blocks > g.out[0] or band.blocks > g.out[1]:
             seen = (rows.blocks + height - 1) * ((band.blocks - 1) * band.stride + width)
             time += _copied(batch * seen * features)
@@ -160,20 +169,23 @@ def _backward(method: Method, g: Geometry, sizes: Sizes) -> float:
         spread = _copied(places)
     if method.name == "patches":
         return spread + _patches(rows, weights * sizes.features, sizes.channels)
-    return spread + _correlate(rows, g.window, sizes.features, sizes.channels)
+    kernel = (*g.window, sizes.features, sizes.channels)
+    more = conv_lax.one_row_more(g.out[0], kernel, g.strides, g.back, g.dilation)
+    return spread + _correlate(rows, g.window, *kernel[2:], rows // g.size[0] if more else 0)
 
 
-def _correlate(rows: int, window: Pair, channels: int, features: int) -> float:
-    """XLA's convolution: its own library from 17 channels or features on, else Eigen's.
+def _correlate(rows: int, window: Pair, channels: int, features: int, extra: int = 0) -> float:
+    """XLA's convolution: YNNPACK's from 17 channels or features on, else, and where it makes
+    ``extra`` places too many, Eigen's.
 
     Both write down what the window sees, the one in runs along the width.
     """
+    rows += extra
     seen = rows * window[0] * window[1] * channels
-    if max(channels, features) > LANE:
-        each = 5e-8 + (4e-6 if seen <= SMALL else 1e-5) / (window[1] * channels)
-    else:
-        each = 2e-7 + 3e-6 / channels
-    return each * seen + _product(rows, window[0] * window[1] * channels, features)
+    product = _product(rows, window[0] * window[1] * channels, features)
+    if extra or max(channels, features) <= conv_lax.EIGEN_CHANNELS:
+        return IDLE * ((2e-7 + 3e-6 / channels) * seen + product)
+    return (5e-8 + (4e-6 if seen <= SMALL else 1e-5) / (window[1] * channels)) * seen + product
 
 
 def _product(rows: int, inner: int, columns: int) -> float:

@@ -17,6 +17,10 @@ from jaxnets.nn.geometry import Geometry, Pair, Pairs
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
+EIGEN_CHANNELS = 16
+"""Up to so many channels and features XLA's CPU backend takes Eigen's convolution, from there on
+that of YNNPACK, which runs on one core."""
+
 
 def correlate(
     x: jax.Array,
@@ -25,7 +29,9 @@ def correlate(
     pads: Pairs = ((0, 0), (0, 0)),
     dilation: Pair = (1, 1),
 ) -> jax.Array:
-    """XLA's convolution, padded beforehand where XLA would be slow otherwise."""
+    """XLA's convolution, padded beforehand where XLA would be slow otherwise, with a row too many
+    where it would be slow without: see `one_row_more`.
+    """
     sizes = zip(x.shape[1:3], kernel.shape[:2], strides, pads, dilation, strict=True)
     larger = any(
         (n + low + high - (w - 1) * d - 1) // s + 1 > n or w > n
@@ -33,8 +39,45 @@ def correlate(
     )
     if larger or min(map(min, pads)) < 0:
         x, pads = pad(x, pads), ((0, 0), (0, 0))
-    return lax.conv_general_dilated(
+    more = one_row_more(x.shape[1], kernel.shape, strides, pads, dilation)
+    if more:
+        (low, high), across = pads
+        pads = ((low + 1, high), across)
+    y = lax.conv_general_dilated(
         x, kernel, strides, pads, rhs_dilation=dilation, dimension_numbers=LAYOUT
+    )
+    return y[:, 1:] if more else y
+
+
+def one_row_more(
+    height: int, kernel: tuple[int, ...], strides: Pair, pads: Pairs, dilation: Pair
+) -> bool:
+    """Whether a result that is as high as the input is made a row higher, and the row thrown away.
+
+    XLA has two libraries for convolutions, and gives a result that is larger than its input to
+    Eigen's, which is as fast as the other one on one core and uses those that are idle, too.
+
+    Args:
+        height: of the input.
+        kernel: the kernel's shape, ``(*window, channels, features)``.
+        strides: the step of the window.
+        pads: what is added to the input.
+        dilation: of the kernel.
+
+    Example:
+        >>> same = ((1, 1), (1, 1))
+        >>> one_row_more(16, (3, 3, 32, 32), (1, 1), same, (1, 1))
+        True
+        >>> one_row_more(16, (3, 3, 16, 16), (1, 1), same, (1, 1))  # Eigen's already
+        False
+    """
+    low, high = pads[0]
+    seen = (kernel[0] - 1) * dilation[0]
+    return (
+        max(kernel[2:]) > EIGEN_CHANNELS
+        and strides == (1, 1)
+        and low + high == seen > low
+        and height >= 7  # else the row is too dear
     )
 
 

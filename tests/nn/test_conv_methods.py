@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnets.nn import conv_cost, conv_winograd, convolve
+from jaxnets.nn import conv_cost, conv_lax, conv_winograd, convolve
 from jaxnets.nn.conv_cost import Method, Sizes, choose, estimate
 from jaxnets.nn.conv_winograd import fits
 from jaxnets.nn.geometry import Geometry
@@ -93,6 +93,18 @@ def test_all_three(name, method):
 @pytest.mark.parametrize("name", [n for n, g in GEOMETRIES.items() if fits(Geometry(*g))])
 def test_winograd(name):
     check(Geometry(*GEOMETRIES[name]), WINOGRAD, arrays(Geometry(*GEOMETRIES[name])), 2e-6)
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize(("channels", "features"), [(3, 17), (17, 3)])
+def test_a_row_too_many_is_thrown_away(channels, features, dilation):
+    pads = ((dilation, dilation), (1, 0))
+    g = Geometry((7, 6), (3, 2), (1, 1), pads, (dilation, 1))
+    kernel = (*g.window, channels, features)
+    assert conv_lax.one_row_more(g.size[0], kernel, g.strides, g.pads, g.dilation)
+    check(g, Method("lax"), arrays(g, channels=channels, features=features))
+    banded = Geometry((14, 8), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1))
+    check(banded, Method("banded", 1), arrays(banded, channels=channels, features=features))
 
 
 def test_winograd_is_for_three_by_three_and_32_bits():
@@ -270,9 +282,9 @@ CHOICES = [
     ("output", ((32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)), (32, 1, 6), "banded"),
     ("kernel", ((32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)), (32, 1, 6), "banded"),
     ("input", ((14, 14), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)), (32, 6, 16), "banded"),
-    ("output", ((16, 16), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 32, 32), "winograd"),
+    ("output", ((16, 16), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 32, 32), "lax"),
     ("kernel", ((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 64, 64), "winograd"),
-    ("output", ((32, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 16, 16), "banded"),
+    ("output", ((32, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 16, 16), "lax"),
     ("output", ((16, 16), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), (128, 32, 64), "lax"),
     ("input", ((32, 32), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), (128, 16, 32), "banded"),
 ]
