@@ -56,7 +56,7 @@ def throughput(result: dict[str, Any]) -> Figure:
     axes.margins(x=0.12)
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.set_xlabel("model-steps per second (median; line: lowest to highest)")
-    axes.set_title(result["title"])
+    _title(figure, result["title"])
     return figure
 
 
@@ -169,7 +169,7 @@ def cold_start(result: dict[str, Any]) -> Figure:
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.1)
     axes.set_xlabel("seconds from the start of the process to its end (median)")
-    axes.set_title(result["title"])
+    _title(figure, result["title"])
     return figure
 
 
@@ -221,6 +221,11 @@ FIGURES: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "cold-start": cold_start,
     "scale": scale,
 }
+
+
+def _title(figure: Figure, text: str) -> None:
+    """Over the whole figure, for long titles above long names."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=10, fontweight="bold")
 
 
 def draw(name: str, result: dict[str, Any], folder: Path) -> Path:
