@@ -137,15 +137,13 @@ def finish_function(recipe: Recipe, lengths: Lengths) -> Callable[..., tuple[Run
     ) -> tuple[Run, dict[str, jax.Array]]:  # fmt: skip
         sizes = step_sizes(lengths.examples, lengths.size)
         blank = dict.fromkeys(recipe.records(valid is not None), jnp.float32(jnp.nan))
-        after, means = selection.completed(before, before.train, before.records, sizes)
-        after = jax.tree.map(lambda a, b: jnp.where(ended, a, b), after, before)
+        after, means = selection.completed(before, before.train, before.records, sizes, ended)
         reached = due & (after.epoch > before.epoch)
 
         def look(_: Any, carry: tuple[Run, Any]) -> tuple[Run, Any]:
             run = carry[0]
             record = selection.measure(recipe, run.train, lane.numbers, means, valid)
-            decided = selection.decide(recipe, run, record)
-            run = jax.tree.map(lambda a, b: jnp.where(due, a, b), decided, run)
+            run = selection.decide(recipe, run, record, due)
             return run, {name: jnp.where(reached, record[name], jnp.nan) for name in record}
 
         # A loop, as in memory: nothing is measured where no record is due.

@@ -59,8 +59,7 @@ def chunk_function(
             run, means = jax.lax.fori_loop(0, _most(stop - start, axis), one, (run, means))
             record = selection.measure(recipe, run.train, numbers, means, data.valid)
             reached = (start < stop) & (run.epoch == stop)
-            decided = selection.decide(recipe, run, record)
-            run = jax.tree.map(lambda a, b: jnp.where(start < stop, a, b), decided, run)
+            run = selection.decide(recipe, run, record, due=start < stop)
             record = {k: jnp.where(reached, v, jnp.nan) for k, v in record.items()}
             return index + 1, run, {k: history[k].at[index].set(record[k]) for k in history}
 

@@ -74,7 +74,11 @@ def begin(recipe: Recipe, state: TrainState) -> Run:
 
 
 def completed(
-    run: Run, state: TrainState, records: dict[str, jax.Array], sizes: jax.Array
+    run: Run,
+    state: TrainState,
+    records: dict[str, jax.Array],
+    sizes: jax.Array,
+    going: jax.Array | bool = True,
 ) -> tuple[Run, dict[str, jax.Array]]:
     """The run after an epoch that ended in ``state``, and the epoch's means over all examples:
     NaN, and no epoch more, if the run was not active throughout.
@@ -84,8 +88,9 @@ def completed(
         state: after it.
         records: of every step, arrays of shape ``(steps,)``.
         sizes: the number of examples in every step.
+        going: whether the run took part; ``state`` is that of before if it did not.
     """
-    done = run.active & (state.fault == Fault.NONE)
+    done = going & run.active & (state.fault == Fault.NONE)
     total = jnp.sum(sizes)
     means = {
         name: jnp.where(done, jnp.sum(values * sizes) / total, jnp.nan)
@@ -109,20 +114,23 @@ def measure(
     return record
 
 
-def decide(recipe: Recipe, run: Run, record: dict[str, jax.Array]) -> Run:
+def decide(
+    recipe: Recipe, run: Run, record: dict[str, jax.Array], due: jax.Array | bool = True
+) -> Run:
     """Keep the weights if they are the best so far; stop if patience has run out.
 
-    Nothing changes for a run that is no longer active.
+    Nothing changes for a run that is no longer active, or of which no record is ``due``.
     """
     if run.best is None:
         return run
     value = record[recipe.monitor]
     better = value > run.best.value if recipe.maximized else value < run.best.value
-    better = better & run.active
+    looked = due & run.active
+    better = better & looked
     weights = None if run.best.weights is None else (run.train.params, run.train.collections)
     now = Best(value, run.epoch, weights)
     best = jax.tree.map(lambda a, b: jnp.where(better, a, b), now, run.best)
     stopped = run.stopped
     if recipe.patience is not None:
-        stopped = stopped | (run.active & (run.epoch - best.epoch >= recipe.patience))
+        stopped = stopped | (looked & (run.epoch - best.epoch >= recipe.patience))
     return run._replace(best=best, stopped=stopped)

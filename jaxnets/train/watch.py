@@ -90,9 +90,7 @@ def watched_epoch(
 
     blank, length = blank_records(kinds, sizes.size), jnp.int32(sizes.size)
     state, records = watched(walk, run.train, blank, going & run.active, length, axis)
-    after, means = selection.completed(run, state, records, sizes)
-    missing = {name: jnp.full_like(value, jnp.nan) for name, value in means.items()}
-    return jax.tree.map(lambda a, b: jnp.where(going, a, b), (after, means), (run, missing))
+    return selection.completed(run, state, records, sizes, going)
 
 
 def watched_step(
@@ -135,7 +133,7 @@ def watched(
         first_walk, search = now.number == 0, now.number == 1
         # The first two walks go to the end; then the shortest way of those that are left.
         steps = _least(jnp.where(now.settled, length, now.steps), axis)
-        state, records = walk(steps, search)
+        ended = state, records = walk(steps, search)
         faults = records[_FAULT]
         sound = jnp.all(faults == Fault.NONE) & finite(state)
         own = jnp.where(first_walk, sound, ~search & (now.steps == steps))
@@ -148,7 +146,8 @@ def watched(
             steps=jnp.where(found, failed, now.steps),
             fault=jnp.where(found, faults[failed], now.fault),
         )
-        kept = jax.tree.map(lambda a, b: jnp.where(taken, a, b), (state, records), kept)
+        # A branch, not a choice per array: each of those would be compiled by itself.
+        kept = jax.lax.cond(taken, lambda new, old: new, lambda new, old: old, ended, kept)
         return following, kept
 
     begin = _Walks(jnp.int32(0), ~going, length, before.fault)
