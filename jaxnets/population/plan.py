@@ -30,7 +30,7 @@ BLOCK_BYTES = 2**24
 """At most about so many bytes of rows on one device in one block of rows that are not in memory,
 one step at least."""
 
-TURNS = 8
+TURNS = 16
 """On a CPU one dispatch serves up to so many members of each device, one after the other, as long
 as their chunks together stay below `CHUNK_FLOPS`: what a dispatch costs is shared among them."""
 

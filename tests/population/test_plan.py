@@ -28,7 +28,7 @@ def test_counts():
     assert not compiled
     (program,) = found.programs
     assert program.lanes == 1 and program.devices == tuple(jax.local_devices())
-    assert program.width == 2 * program.turns == 16 and program.pieces == 1
+    assert program.width == 2 * program.turns == 32 and program.pieces == 1
     assert program.parameters == PARAMETERS and program.steps_per_epoch == 3
     assert found.steps == 5 * 3 * 7
     assert found.flops == found.steps * program.step_flops
@@ -55,7 +55,7 @@ def test_bytes():
     # The test part stays behind; of the training part there is a copy in the order of the epoch.
     assert found.data_bytes == (10 + 6 + 10) * (3 * 4 + 4)
     assert plan(batch_size=10).data_bytes == (10 + 6) * (3 * 4 + 4)  # a full batch has no order
-    assert found.device_bytes == found.data_bytes + 3 * 8 * found.programs[0].state_bytes
+    assert found.device_bytes == found.data_bytes + 3 * 16 * found.programs[0].state_bytes
     assert found.result_bytes == 5 * 4 * PARAMETERS
     reconstructed = plan(
         jn.member(jn.nn.Autoencoder([4], 2)), DATA.reconstruction(), loss="mean_squared_error"
@@ -89,7 +89,7 @@ def test_long_steps_make_short_chunks(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     ("members", "lanes", "pieces"),
-    [(1, 1, 1), (16, 1, 1), (17, 1, 2), (33, 1, 3), (64, 4, 1), (65, 4, 2)],
+    [(1, 1, 1), (32, 1, 1), (33, 1, 2), (65, 1, 3), (128, 4, 1), (129, 4, 2)],
 )
 def test_pieces(members: int, lanes: int, pieces: int):
     found = plan(jn.grid(network=NET, seed=range(members)), lanes=lanes)
@@ -99,19 +99,19 @@ def test_pieces(members: int, lanes: int, pieces: int):
 def test_few_members_are_dealt_out_over_the_devices():
     program = plan().programs[0]
     devices = program.order // (program.lanes * program.turns)
-    assert devices.tolist() == [0, 1] * 8 and sorted(program.order) == list(range(16))
+    assert devices.tolist() == [0, 1] * 16 and sorted(program.order) == list(range(32))
 
 
 def test_members_take_turns_only_on_a_cpu_and_only_while_a_dispatch_stays_short():
     turns = plan_module._turns
-    assert turns("cpu", 1e6) == 8 and turns("gpu", 1e6) == 1
+    assert turns("cpu", 1e6) == 16 and turns("gpu", 1e6) == 1
     assert turns("cpu", plan_module.CHUNK_FLOPS / 3) == 3 and turns("cpu", 1e15) == 1
 
 
 def test_ten_thousand_members_are_planned_in_pieces():
     members = jn.grid(network=NET, seed=range(10_000))
     found = plan(members, lanes=256)
-    assert found.programs[0].pieces == 3
+    assert found.programs[0].pieces == 2
     assert found.device_bytes == plan(members[:1], lanes=256).device_bytes
     assert found.result_bytes == 10_000 * 4 * PARAMETERS
 
@@ -135,6 +135,6 @@ def test_units(value: float, expected: str):
 
 def test_one_device():
     found = plan(devices=jax.local_devices()[:1])
-    assert found.programs[0].width == 8 and found.programs[0].pieces == 1
+    assert found.programs[0].width == 16 and found.programs[0].pieces == 1
     assert dataclasses.replace(found, devices=()).spec is found.spec
     assert np.isfinite(found.flops)
