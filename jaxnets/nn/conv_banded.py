@@ -121,7 +121,7 @@ def _row_matrix(kernel: jax.Array, g: Geometry) -> jax.Array:
     get of it: one row per row of the kernel, places and channels.
 
     Each place of the output has the same weights, further to the right: slices of a kernel between
-    zeros, several times faster than a product with the band and the transposition after it.
+    zeros, without a product with the band and the transposition after it.
     """
     stride, low = g.strides[1], g.pads[1][0]
     before = max(0, (g.out[1] - 1) * stride - low)

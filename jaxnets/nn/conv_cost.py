@@ -9,7 +9,7 @@ import math
 from typing import NamedTuple
 
 from jaxnets.nn import conv_banded, conv_lax, conv_winograd
-from jaxnets.nn.geometry import Geometry, Pair
+from jaxnets.nn.geometry import Geometry
 
 METHODS = ("auto", "lax", "patches", "banded", "winograd")
 """What the field ``method`` of a convolution may be."""
@@ -98,18 +98,14 @@ def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
         return _winograd(role, g, sizes)
     if role == "input":
         return _backward(method, g, sizes)
+    if role == "output" and method.name == "lax":
+        return _correlate(g, *sizes[:3])
     rows = sizes.batch * g.out[0] * g.out[1]
     weights = g.window[0] * g.window[1]
-    inputs = sizes.batch * g.size[0] * g.size[1] * sizes.channels
     if method.name == "patches":
         return _patches(rows, weights * sizes.channels, sizes.features)
-    if role == "kernel":
-        outputs = rows * sizes.features
-        return _product(weights * sizes.channels, rows, sizes.features) + _moved(inputs + outputs)
-    copied = _copied(inputs) if max(g.out[0] - g.size[0], g.out[1] - g.size[1]) > 0 else 0.0
-    kernel = (*g.window, sizes.channels, sizes.features)
-    more = conv_lax.one_row_more(g.size[0], kernel, g.strides, g.pads, g.dilation)
-    return copied + _correlate(rows, g.window, *kernel[2:], rows // g.out[0] if more else 0)
+    moved = sizes.batch * g.size[0] * g.size[1] * sizes.channels + rows * sizes.features
+    return _product(weights * sizes.channels, rows, sizes.features) + _moved(moved)
 
 
 def _winograd(role: str, g: Geometry, sizes: Sizes) -> float:
@@ -134,23 +130,16 @@ def _banded(role: str, block: int, g: Geometry, sizes: Sizes) -> float:
     if role == "input":
         rows, band = conv_banded.backward_band(g, 0, 1), conv_banded.backward_band(g, 1, block)
         (height, _, tall), (width, _, wide) = rows.weights.shape, band.weights.shape
-        places = batch * rows.blocks * band.blocks
-        kernel = (height, width, features, tall * wide * channels)
-        strides, pads = (1, band.stride), (rows.pads, band.pads)
-        more = conv_lax.one_row_more(g.out[0], kernel, strides, pads, (1, 1))
-        extra = places // rows.blocks if more else 0
-        time = _correlate(places, kernel[:2], *kernel[2:], extra)
-        if rows.blocks > g.out[0] or band.blocks > g.out[1]:
-            seen = (rows.blocks + height - 1) * ((band.blocks - 1) * band.stride + width)
-            time += _copied(batch * seen * features)
-        if tall > 1:
-            time += _moved(batch * g.size[0] * g.size[1] * channels)
-        return time
+        turned = Geometry(g.out, (height, width), (1, band.stride), (rows.pads, band.pads), (1, 1))
+        time = _correlate(turned, batch, features, tall * wide * channels)
+        return time + (_moved(batch * g.size[0] * g.size[1] * channels) if tall > 1 else 0.0)
     band = conv_banded.forward_band(g, 1, block)
     width = band.weights.shape[0]
-    weights, places = g.window[0] * width, batch * g.out[0] * band.blocks
     if role == "output":
-        return 0.003 + _correlate(places, (g.window[0], width), channels, block * features)
+        strides, dilation = (g.strides[0], band.stride), (g.dilation[0], 1)
+        wider = Geometry(g.size, (g.window[0], width), strides, (g.pads[0], band.pads), dilation)
+        return 0.003 + _correlate(wider, batch, channels, block * features)
+    weights, places = g.window[0] * width, batch * g.out[0] * band.blocks
     moved = batch * g.size[0] * g.size[1] * channels + places * block * features
     # A third more than the arithmetic: the window is dilated by the stride.
     return 1.3 * _product(weights * channels, places, block * features) + _moved(moved)
@@ -158,34 +147,39 @@ def _banded(role: str, block: int, g: Geometry, sizes: Sizes) -> float:
 
 def _backward(method: Method, g: Geometry, sizes: Sizes) -> float:
     """The input's gradient from the output's, zeros put in where the strides were."""
-    rows = sizes.batch * g.size[0] * g.size[1]
-    weights = g.window[0] * g.window[1]
-    seen = (g.size[0] + g.extent[0] - 1) * (g.size[1] + g.extent[1] - 1)
-    places = sizes.batch * seen * sizes.features
-    spread = 0.0
-    if g.strides != (1, 1):
-        spread = 2e-5 * places
-    elif g.size[0] > g.out[0] or g.size[1] > g.out[1]:
-        spread = _copied(places)
+    batch, channels, features, _ = sizes
+    zeros = (0, 0), (0, 0)
+    seen = g.size[0] + g.extent[0] - 1, g.size[1] + g.extent[1] - 1
+    dilated = 2e-5 * batch * math.prod(seen) * features if g.strides != (1, 1) else 0.0
     if method.name == "patches":
-        return spread + _patches(rows, weights * sizes.features, sizes.channels)
-    kernel = (*g.window, sizes.features, sizes.channels)
-    more = conv_lax.one_row_more(g.out[0], kernel, g.strides, g.back, g.dilation)
-    return spread + _correlate(rows, g.window, *kernel[2:], rows // g.size[0] if more else 0)
+        rows = batch * math.prod(g.size)
+        if not dilated and (g.size[0] > g.out[0] or g.size[1] > g.out[1]):
+            dilated = _copied(batch * math.prod(seen) * features)
+        return dilated + _patches(rows, math.prod(g.window) * features, channels)
+    turned = Geometry(g.out, g.window, (1, 1), g.back, g.dilation)
+    if dilated:
+        turned = Geometry(seen, g.window, (1, 1), zeros, g.dilation)
+    return dilated + _correlate(turned, batch, features, channels)
 
 
-def _correlate(rows: int, window: Pair, channels: int, features: int, extra: int = 0) -> float:
-    """XLA's convolution: YNNPACK's from 17 channels or features on, else, and where it makes
-    ``extra`` places too many, Eigen's.
+def _correlate(g: Geometry, batch: int, channels: int, features: int) -> float:
+    """XLA's convolution: YNNPACK's from 17 channels or features on, else, and where there is a row
+    too many, Eigen's.
 
-    Both write down what the window sees, the one in runs along the width.
+    Both libraries write down what the window sees, the one in runs along the width.
     """
-    rows += extra
-    seen = rows * window[0] * window[1] * channels
-    product = _product(rows, window[0] * window[1] * channels, features)
-    if extra or max(channels, features) <= conv_lax.EIGEN_CHANNELS:
-        return IDLE * ((2e-7 + 3e-6 / channels) * seen + product)
-    return (5e-8 + (4e-6 if seen <= SMALL else 1e-5) / (window[1] * channels)) * seen + product
+    more = conv_lax.one_row_more(g, channels, features)
+    rows = batch * (g.out[0] + more) * g.out[1]
+    seen = rows * math.prod(g.window) * channels
+    time = _product(rows, math.prod(g.window) * channels, features)
+    if more or max(channels, features) <= conv_lax.EIGEN_CHANNELS:
+        time = IDLE * ((2e-7 + 3e-6 / channels) * seen + time)
+    else:
+        time += (5e-8 + (4e-6 if seen <= SMALL else 1e-5) / (g.window[1] * channels)) * seen
+    if conv_lax.padded_beforehand(g):
+        padded = (n + low + high for n, (low, high) in zip(g.size, g.pads, strict=True))
+        time += _copied(batch * math.prod(padded) * channels)
+    return time
 
 
 def _product(rows: int, inner: int, columns: int) -> float:

@@ -32,15 +32,12 @@ def correlate(
     """XLA's convolution, padded beforehand where XLA would be slow otherwise, with a row too many
     where it would be slow without: see `one_row_more`.
     """
-    sizes = zip(x.shape[1:3], kernel.shape[:2], strides, pads, dilation, strict=True)
-    larger = any(
-        (n + low + high - (w - 1) * d - 1) // s + 1 > n or w > n
-        for n, w, s, (low, high), d in sizes
-    )
-    if larger or min(map(min, pads)) < 0:
+    (_, *size, _), (*window, channels, features) = x.shape, kernel.shape
+    g = Geometry((size[0], size[1]), (window[0], window[1]), strides, pads, dilation)
+    more = one_row_more(g, channels, features)
+    if padded_beforehand(g):
         x, pads = pad(x, pads), ((0, 0), (0, 0))
-    more = one_row_more(x.shape[1], kernel.shape, strides, pads, dilation)
-    if more:
+    elif more:
         (low, high), across = pads
         pads = ((low + 1, high), across)
     y = lax.conv_general_dilated(
@@ -49,35 +46,35 @@ def correlate(
     return y[:, 1:] if more else y
 
 
-def one_row_more(
-    height: int, kernel: tuple[int, ...], strides: Pair, pads: Pairs, dilation: Pair
-) -> bool:
+def padded_beforehand(g: Geometry) -> bool:
+    """Whether the input is padded before XLA sees it: the result is larger than it, say."""
+    larger = any(max(out, w) > n for out, w, n in zip(g.out, g.window, g.size, strict=True))
+    return larger or min(map(min, g.pads)) < 0
+
+
+def one_row_more(g: Geometry, channels: int, features: int) -> bool:
     """Whether a result that is as high as the input is made a row higher, and the row thrown away.
 
     XLA has two libraries for convolutions, and gives a result that is larger than its input to
     Eigen's, which is as fast as the other one on one core and uses those that are idle, too.
 
     Args:
-        height: of the input.
-        kernel: the kernel's shape, ``(*window, channels, features)``.
-        strides: the step of the window.
-        pads: what is added to the input.
-        dilation: of the kernel.
+        g: the geometry.
+        channels: of the input.
+        features: of the result.
 
     Example:
-        >>> same = ((1, 1), (1, 1))
-        >>> one_row_more(16, (3, 3, 32, 32), (1, 1), same, (1, 1))
-        True
-        >>> one_row_more(16, (3, 3, 16, 16), (1, 1), same, (1, 1))  # Eigen's already
-        False
+        >>> g = Geometry((16, 16), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+        >>> one_row_more(g, 32, 32), one_row_more(g, 16, 16)  # the second is Eigen's already
+        (True, False)
     """
-    low, high = pads[0]
-    seen = (kernel[0] - 1) * dilation[0]
     return (
-        max(kernel[2:]) > EIGEN_CHANNELS
-        and strides == (1, 1)
-        and low + high == seen > low
-        and height >= 7  # else the row is too dear
+        max(channels, features) > EIGEN_CHANNELS
+        and not padded_beforehand(g)
+        and g.strides == (1, 1)
+        and g.out[0] == g.size[0]
+        and g.pads[0][1] > 0
+        and g.size[0] >= 7  # else the row is too dear
     )
 
 

@@ -204,9 +204,9 @@ def batches(data: Batch, rows: jax.Array, take: Take) -> tuple[Any, Take]:
 
     The rows are put into their order either before the first step or one batch after the other
     within the steps. On a CPU a gather within a step makes XLA hand the rest of the step to its
-    thread pool, whose threads then wait for each other: a step of a small network takes a tenth
-    longer, and a network alone keeps two cores busy instead of one. On an accelerator it costs
-    next to nothing, and a copy of the data for every member would not fit.
+    thread pool, whose threads then wait for each other; the steps of small networks are too short
+    for that. On an accelerator a gather costs next to nothing, and a copy of the data for every
+    member would not fit.
 
     Args:
         data: any number of examples.

@@ -100,8 +100,7 @@ def test_winograd(name):
 def test_a_row_too_many_is_thrown_away(channels, features, dilation):
     pads = ((dilation, dilation), (1, 0))
     g = Geometry((7, 6), (3, 2), (1, 1), pads, (dilation, 1))
-    kernel = (*g.window, channels, features)
-    assert conv_lax.one_row_more(g.size[0], kernel, g.strides, g.pads, g.dilation)
+    assert conv_lax.one_row_more(g, channels, features)
     check(g, Method("lax"), arrays(g, channels=channels, features=features))
     banded = Geometry((14, 8), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1))
     check(banded, Method("banded", 1), arrays(banded, channels=channels, features=features))
