@@ -1,4 +1,6 @@
-"""The double-descent sweep end to end: nineteen widths, 500 epochs, compilation included."""
+"""The double-descent sweep end to end: nineteen widths, 500 epochs, compilation included; and how
+long the matrix products of its steps take by themselves.
+"""
 
 import json
 import sys
@@ -28,16 +30,17 @@ class Sweep:
         """A process from its start to its end, without a compilation cache."""
         widths, epochs = ((9, 16), 2) if settings.quick else ((), 500)
         rounds = 1 if settings.quick else settings.rounds
-        rows = []
+        words, rows = [str(number) for number in (epochs, *widths)], []
         for number in range(rounds):
             settings.tell(f"round {number + 1} of {rounds}")
             start = perf_counter()
-            words = map(str, (epochs, *widths))
-            found = elsewhere.ask("benchmarks.cases.sweep", *words)
+            found = elsewhere.ask("benchmarks.cases.sweep", "train", *words)
             rows.append({"seconds": perf_counter() - start, **found})
+        settings.tell("the bare products")
         return {
             "title": self.title,
             "rounds": rounds,
+            "products_seconds": elsewhere.ask("benchmarks.cases.sweep", "products", *words),
             "published_seconds": PUBLISHED_SECONDS,
             "epochs": epochs,
             "seconds": median(row["seconds"] for row in rows),
@@ -71,7 +74,7 @@ def table_cells(result: dict[str, Any]) -> list[list[str]]:
     ]
 
 
-def here(widths: tuple[int, ...], epochs: int) -> dict[str, Any]:
+def train(widths: tuple[int, ...], epochs: int) -> dict[str, Any]:
     """Train in this process; errors of every width and what was compiled.
 
     Args:
@@ -103,5 +106,33 @@ def here(widths: tuple[int, ...], epochs: int) -> dict[str, Any]:
     }
 
 
+def products(widths: tuple[int, ...], epochs: int) -> float:
+    """Seconds that the products of all steps take on all devices, unpadded, and nothing else.
+
+    Args:
+        widths: units of both layers; none: the nineteen of the reference.
+        epochs: of training.
+    """
+    import jaxnets as jn
+    from benchmarks.problems import Problem
+    from benchmarks.references import double_descent
+    from benchmarks.systems.ceiling_xla import repeat
+
+    jn.use_all_cores()
+    total = 0.0
+    for width in widths or double_descent.WIDTHS:
+        problem = Problem("mlp", "mnist1d", 4000, 100, "momentum", 0.01, (width, width))
+        compute = repeat(problem, lanes=1)
+        compute(0)
+        times = []
+        for _ in range(5):
+            start = perf_counter()
+            steps = compute(0).updates
+            times.append((perf_counter() - start) / steps)
+        total += epochs * problem.steps * median(times)
+    return total
+
+
 if __name__ == "__main__":
-    print(json.dumps(here(tuple(map(int, sys.argv[2:])), int(sys.argv[1]))))
+    task = {"train": train, "products": products}[sys.argv[1]]
+    print(json.dumps(task(tuple(map(int, sys.argv[3:])), int(sys.argv[2]))))

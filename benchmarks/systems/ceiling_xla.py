@@ -42,11 +42,12 @@ def variants(job: Job) -> Iterator[Variant]:
     """By members side by side on each device: the best is the ceiling."""
     jn.use_all_cores()
     for lanes in LANES:
-        yield Variant(f"{lanes} per device", _repeat(job, lanes))
+        yield Variant(f"{lanes} per device", repeat(job.problem, lanes))
 
 
-def _repeat(job: Job, lanes: int) -> Callable[[int], Outcome]:
-    problem, devices = job.problem, jax.local_devices()
+def repeat(problem: Problem, lanes: int) -> Callable[[int], Outcome]:
+    """What computes the products of some steps of ``lanes`` members on every device."""
+    devices = jax.local_devices()
     mesh = Mesh(np.array(devices, dtype=object), ("member",))
     own = PartitionSpec("member")
     width = lanes * len(devices)

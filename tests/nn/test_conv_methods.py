@@ -290,7 +290,7 @@ CHOICES = [
 
 
 @pytest.mark.parametrize("role, geometry, sizes, name", CHOICES)
-def test_what_is_chosen_was_measured_to_be_the_fastest(role, geometry, sizes, name):
+def test_what_is_chosen_has_the_least_estimate(role, geometry, sizes, name):
     g, sizes = Geometry(*geometry), Sizes(*sizes)
     method = choose(role, g, sizes)
     assert method.name == name
