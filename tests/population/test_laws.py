@@ -15,15 +15,15 @@ from jaxnets.population import Runs
 from tests.cases import CASES, RUN, Case
 
 ROOT = jax.random.key(5)
-EPOCHS, BATCH, RATE, POISON = 2, 4, 0.01, 1e38
+EPOCHS, BATCH, RATE, POISON = 2, 6, 0.01, 1e38
 HEALTHY, POISONED = (0, 1, 2, 7), 9
 OPTIMIZED = ("mlp_all", "residual_all", "convnet_images")
 
 
 def dataset(case: Case) -> jn.data.Dataset:
-    """Two batches of four, and for the networks in `RUN` one of three: it is compiled apart, and
-    compiling is what takes the time. Not of two: normalised over two examples, every unit is 1 or
-    -1, and a rounding that turns a sign makes another network of it.
+    """Two batches of six, and for the networks in `RUN` one of five: it is compiled apart, and
+    compiling is what takes the time. No fewer: normalised over two examples every unit is 1 or -1,
+    and a rounding that turns a sign makes another network of it.
     """
     rng = np.random.default_rng(3)
 
@@ -31,7 +31,7 @@ def dataset(case: Case) -> jn.data.Dataset:
         return case.inputs(n, seed), rng.standard_normal((n, *case.outputs)).astype(np.float32)
 
     return jn.data.Dataset.from_splits(
-        train=part(11 if case.name in RUN else 8, 1), valid=part(6, 2), test=None
+        train=part(17 if case.name in RUN else 12, 1), valid=part(6, 2), test=None
     )
 
 
