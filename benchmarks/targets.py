@@ -167,7 +167,7 @@ def _convolutions(name: str, result: dict[str, Any]) -> Iterator[Target]:
 
 
 def _sweep(name: str, result: dict[str, Any]) -> Iterator[Target]:
-    alone = f"The bare products alone take {result['products_seconds']:.0f} s."
+    alone = f"The products of the true widths alone take {result['products_seconds']:.0f} s here."
     yield Target(
         "sweep of 19 widths, cold", 60.0, result["seconds"], least=False, unit="s", limit=alone
     )
