@@ -81,7 +81,7 @@ def test_places_and_neighbours_do_not_matter_in_lanes(order: list[int]):
     runs = run_fragile(members, 4)
     others = run_fragile([members[i] for i in order], 4)
     program = others.plan.programs[0]
-    assert (program.lanes, program.turns, program.pieces) == (4, 8, 1)
+    assert (program.lanes, program.turns, program.pieces) == (4, 16, 1)
     for place, i in enumerate(order):
         assert same(leaves(others, place), leaves(runs, i))
         for name in ("train_loss", "valid_loss", "fault_step"):
