@@ -50,8 +50,8 @@ def throughput(result: dict[str, Any]) -> Figure:
         best = max(ceilings, key=lambda row: row["rate"])
         axes.axvline(best["rate"], color=CEILING, ls="--", lw=1.2)
         axes.annotate(
-            f"{best['name']}: {digits(best['rate'])}", (best["rate"], -0.45), xytext=(-4, 0),
-            textcoords="offset points", ha="right", va="center", color=CEILING,
+            f"{best['name']}: {digits(best['rate'])}", (best["rate"], len(bars) - 0.5),
+            xytext=(-4, 0), textcoords="offset points", ha="right", va="center", color=CEILING,
         )  # fmt: skip
     axes.margins(x=0.12)
     axes.xaxis.set_major_formatter("{x:,g}")
