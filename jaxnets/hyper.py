@@ -210,7 +210,7 @@ def hyperparameters(fn: Callable[..., Any]) -> dict[str, float]:
     return dict(declared(fn))
 
 
-# Asked for every member of a population; to read a signature takes 50 us.
+# Asked several times for every member of a population.
 @functools.lru_cache(maxsize=64)
 def _declared(fn: Callable[..., Any]) -> tuple[tuple[str, float], ...]:
     found = {}

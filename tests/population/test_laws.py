@@ -78,6 +78,8 @@ def check_laws(case: Case) -> Runs:
     assert same(before[3], bits(runs.replay(3), 0)), "law 2: replay"
 
     assert [row for row, _, _ in runs.diverged] == ([2] if case.parameters else []), "law 5"
+    if case.parameters:
+        assert all(np.isfinite(leaf).all() for leaf in bits(runs, 2)[:-2]), "law 5: last finite"
     for i in (0, 1, 3, 4):
         assert not case.parameters or np.isfinite(runs.history["valid_loss"].values[i]).all()
     return runs
