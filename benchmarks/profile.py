@@ -28,7 +28,7 @@ from benchmarks.systems.jaxnets_fit import dataset, fit
 MOST = 25
 """Kinds of operations that are shown."""
 
-NO_OPERATION = ("$", "end: ", "Thunk", "while", "call", "conditional")
+NO_OPERATION = ("$", "end: ", "Thunk", "while", "call", "conditional", "np.", "PjitFunction")
 """How events begin that contain others, or are none of the program's."""
 
 

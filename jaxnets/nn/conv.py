@@ -2,8 +2,8 @@
 
 On a CPU XLA's convolution, with its gradients, is 50 to 90 times slower inside a loop body than
 outside, and a convolution mapped over members becomes a grouped one, slower still. Neither happens
-here: see ``conv_lax`` for the reason, and ``conv_patches``, ``conv_banded`` and ``conv_winograd``
-for other ways.
+here: see ``conv_lax`` for the reason, and ``conv_patches``, ``conv_mec``, ``conv_banded`` and
+``conv_winograd`` for other ways.
 """
 
 from collections.abc import Sequence
@@ -53,8 +53,9 @@ def convolve(
         padding: see ``Padding``.
         dilation: the distance of neighbouring places of the kernel.
         method: ``"lax"`` for XLA's convolution; ``"patches"`` for strided slices and one matrix
-            product; ``"banded"`` for places of the width taken together, see ``conv_banded``;
-            ``"winograd"`` for windows of three by three with fewer products, see ``conv_winograd``;
+            product; ``"mec"`` for slices along one axis only, see ``conv_mec``; ``"banded"`` for
+            places of the width taken together, see ``conv_banded``; ``"winograd"`` for windows of
+            three by three with fewer products, see ``conv_winograd``;
             ``"auto"`` for XLA's on an accelerator, and on a CPU for what ``conv_cost`` takes for
             the fastest, or `measure_convolutions` found to be, for the convolution and for each of
             its gradients. They differ by float32 rounding. Which of the two it is traced for is
@@ -152,8 +153,8 @@ class Conv(nn.Module):
         use_bias: whether there is a bias.
         kernel_init: initialiser of ``kernel``, shape ``(*kernel_size, channels, features)``.
         bias_init: initialiser of ``bias``, shape ``(features,)``.
-        method: ``"auto"``, ``"lax"``, ``"patches"``, ``"banded"`` or ``"winograd"``, see
-            ``convolve``.
+        method: ``"auto"``, ``"lax"``, ``"patches"``, ``"mec"``, ``"banded"`` or ``"winograd"``,
+            see ``convolve``.
         dtype: of the computation; parameters are float32.
 
     Example:

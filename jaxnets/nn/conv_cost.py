@@ -8,10 +8,10 @@ estimate beside measurement); they only have to put the ways into the right orde
 import math
 from typing import NamedTuple
 
-from jaxnets.nn import conv_banded, conv_lax, conv_winograd
-from jaxnets.nn.geometry import Geometry
+from jaxnets.nn import conv_banded, conv_lax, conv_mec, conv_winograd
+from jaxnets.nn.geometry import Geometry, Pair
 
-METHODS = ("auto", "lax", "patches", "banded", "winograd")
+METHODS = ("auto", "lax", "patches", "mec", "banded", "winograd")
 """What the field ``method`` of a convolution may be."""
 
 LANE = 16
@@ -57,8 +57,8 @@ def candidates(g: Geometry, name: str = "auto", bits: int = 32) -> list[Method]:
 
     Args:
         g: the geometry.
-        name: one method's name, or ``"auto"`` for all of them; ``"winograd"`` is the same as
-            ``"auto"`` for a convolution that it cannot compute.
+        name: one method's name, or ``"auto"`` for all of them, as ``"mec"`` and ``"winograd"`` are
+            for a convolution that they cannot compute.
         bits: of a number. Winograd's sums need at least 32 of them.
 
     Example:
@@ -69,6 +69,8 @@ def candidates(g: Geometry, name: str = "auto", bits: int = 32) -> list[Method]:
     least = 1 if name == "banded" or max(g.strides) > 1 else 2
     blocks = sorted({b for b in BLOCKS if least <= b < g.out[1]} | {g.out[1]})
     methods = [Method("lax"), Method("patches"), *(Method("banded", b) for b in blocks)]
+    if conv_mec.fits(g):
+        methods.append(Method("mec"))
     if conv_winograd.fits(g) and bits >= 32:
         methods.append(Method("winograd"))
     return [method for method in methods if name == method.name] or methods
@@ -96,6 +98,8 @@ def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
         return _banded(role, method.block, g, sizes)
     if method.name == "winograd":
         return _winograd(role, g, sizes)
+    if method.name == "mec":
+        return _mec(role, g, sizes)
     if role == "input":
         return _backward(method, g, sizes)
     if role == "output" and method.name == "lax":
@@ -106,6 +110,31 @@ def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
         return _patches(rows, weights * sizes.channels, sizes.features)
     moved = sizes.batch * g.size[0] * g.size[1] * sizes.channels + rows * sizes.features
     return _product(weights * sizes.channels, rows, sizes.features) + _moved(moved)
+
+
+def _mec(role: str, g: Geometry, sizes: Sizes) -> float:
+    batch, channels, features, _ = sizes
+    spread = 0.0
+    if role == "input":
+        size, pads = g.out, g.back
+        if g.strides != (1, 1):
+            size, pads = _seen(g), ((0, 0), (0, 0))
+            spread = 2e-5 * batch * math.prod(size) * features
+        g, channels, features = (
+            Geometry(size, g.window, (1, 1), pads, g.dilation),
+            features,
+            channels,
+        )
+    time = spread
+    for phase in conv_mec.phases(g):
+        rows, wide = batch * phase.rows * g.out[1], g.window[1] * channels
+        high = len(phase.shifts) * features
+        written = rows * (high + wide)
+        if role == "kernel":
+            time += _product(high, rows, wide) + 3e-7 * written
+        else:
+            time += _product(rows, wide, high) + 8e-7 * written
+    return time
 
 
 def _winograd(role: str, g: Geometry, sizes: Sizes) -> float:
@@ -149,7 +178,7 @@ def _backward(method: Method, g: Geometry, sizes: Sizes) -> float:
     """The input's gradient from the output's, zeros put in where the strides were."""
     batch, channels, features, _ = sizes
     zeros = (0, 0), (0, 0)
-    seen = g.size[0] + g.extent[0] - 1, g.size[1] + g.extent[1] - 1
+    seen = _seen(g)
     dilated = 2e-5 * batch * math.prod(seen) * features if g.strides != (1, 1) else 0.0
     if method.name == "patches":
         rows = batch * math.prod(g.size)
@@ -160,6 +189,11 @@ def _backward(method: Method, g: Geometry, sizes: Sizes) -> float:
     if dilated:
         turned = Geometry(seen, g.window, (1, 1), zeros, g.dilation)
     return dilated + _correlate(turned, batch, features, channels)
+
+
+def _seen(g: Geometry) -> Pair:
+    """Height and width of the output's gradient with the strides put into it."""
+    return g.size[0] + g.extent[0] - 1, g.size[1] + g.extent[1] - 1
 
 
 def _correlate(g: Geometry, batch: int, channels: int, features: int) -> float:
@@ -189,8 +223,7 @@ def _product(rows: int, inner: int, columns: int) -> float:
 
 
 def _patches(rows: int, inner: int, columns: int) -> float:
-    each = 8e-7 if rows * inner <= 2**18 else 3.5e-6
-    return each * rows * inner + _product(rows, inner, columns) + 0.004
+    return 8e-7 * rows * inner + _product(rows, inner, columns) + 0.004
 
 
 def _copied(numbers: int) -> float:

@@ -9,14 +9,14 @@ that of the input is the same convolution with the turned kernel; that of the ke
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016, section 4.1.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from jaxnets.nn import conv_lax
+from jaxnets.nn.chunks import examples, in_chunks, joined
 from jaxnets.nn.geometry import Geometry, Pair, Pairs
 
 INPUT = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
@@ -58,8 +58,7 @@ def output(x: jax.Array, kernel: jax.Array, g: Geometry) -> jax.Array:
         ]
         return _joined(_twice(OUTPUT, made), (x.shape[0], *tiles(g)))
 
-    y = _in_chunks(some, g, x)
-    y = y.reshape(-1, *y.shape[2:])
+    y = joined(in_chunks(some, _most(x, g), x))
     return y[:, : g.out[0], : g.out[1]]
 
 
@@ -85,7 +84,7 @@ def kernel_gradient(x: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:
             for rows in zip(made, seen, strict=True)
         ]
 
-    grid = jax.tree.map(lambda part: part.sum(0), _in_chunks(some, g, x, gy))
+    grid = jax.tree.map(lambda part: part.sum(0), in_chunks(some, _most(x, g), x, gy))
     parts = _twice(tuple(zip(*KERNEL, strict=True)), grid)
     return jnp.stack([jnp.stack(row) for row in parts])
 
@@ -134,13 +133,6 @@ def _joined(parts: Grid, shape: tuple[int, int, int]) -> jax.Array:
     return joined.reshape(batch, TILE * high, TILE * wide, -1)
 
 
-def _in_chunks(function: Callable[..., Any], g: Geometry, *arrays: jax.Array) -> Any:
-    """``function`` of a few examples at a time; the results stand along a new leading axis."""
-    batch = arrays[0].shape[0]
-    each = POINTS**2 * tiles(g)[0] * tiles(g)[1] * arrays[0].shape[3]
-    most = max(1, CHUNK // each)
-    chunk = max(n for n in range(1, min(most, batch) + 1) if batch % n == 0)
-    if chunk == batch:
-        return jax.tree.map(lambda a: a[None], function(*arrays))
-    split = [a.reshape(batch // chunk, chunk, *a.shape[1:]) for a in arrays]
-    return lax.map(lambda some: function(*some), tuple(split))
+def _most(x: jax.Array, g: Geometry) -> int:
+    """Examples at a time."""
+    return examples(CHUNK, (POINTS**2, *tiles(g), x.shape[3]))

@@ -16,7 +16,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxnets.nn import conv_banded, conv_lax, conv_patches, conv_winograd
+from jaxnets.nn import conv_banded, conv_lax, conv_mec, conv_patches, conv_winograd
 from jaxnets.nn.conv_cost import Method
 from jaxnets.nn.geometry import Geometry
 
@@ -32,6 +32,9 @@ FORMS: dict[str, Callable[..., jax.Array]] = {
     "patches input": conv_patches.input_gradient,
     "patches kernel": conv_patches.kernel_gradient,
     "patches output": conv_patches.output,
+    "mec input": conv_mec.input_gradient,
+    "mec kernel": conv_mec.kernel_gradient,
+    "mec output": conv_mec.output,
     "banded input": conv_banded.input_gradient,
     "banded kernel": conv_banded.kernel_gradient,
     "banded output": conv_banded.output,

@@ -129,7 +129,8 @@ def decide(
     better = better & looked
     weights = None if run.best.weights is None else (run.train.params, run.train.collections)
     now = Best(value, run.epoch, weights)
-    best = jax.tree.map(lambda a, b: jnp.where(better, a, b), now, run.best)
+    # A branch: a choice array by array is a fusion for each of them, which takes long to compile.
+    best = jax.lax.cond(better, lambda: now, lambda: run.best)
     stopped = run.stopped
     if recipe.patience is not None:
         stopped = stopped | (looked & (run.epoch - best.epoch >= recipe.patience))

@@ -15,7 +15,12 @@ from jaxnets.nn.conv_winograd import fits
 from jaxnets.nn.geometry import Geometry
 from jaxnets.nn.trilinear import ROLES, others, trilinear
 
-METHODS = [Method("lax"), Method("patches"), *(Method("banded", b) for b in (1, 2, 16))]
+METHODS = [
+    Method("lax"),
+    Method("patches"),
+    Method("mec"),
+    *(Method("banded", b) for b in (1, 2, 16)),
+]
 
 WINOGRAD = Method("winograd")
 
@@ -106,6 +111,15 @@ def test_a_row_too_many_is_thrown_away(channels, features, dilation):
     check(banded, Method("banded", 1), arrays(banded, channels=channels, features=features))
 
 
+def test_mec_is_for_windows_with_two_axes():
+    for g in (Geometry(*g) for g in GEOMETRIES.values()):
+        both = min(g.window) > 1
+        assert (Method("mec") in conv_cost.candidates(g)) is both
+        assert conv_cost.candidates(g, "mec") == (
+            [Method("mec")] if both else conv_cost.candidates(g)
+        )
+
+
 def test_winograd_is_for_three_by_three_and_32_bits():
     for g in (Geometry(*g) for g in GEOMETRIES.values()):
         three = g.window == (3, 3) and g.strides == g.dilation == (1, 1)
@@ -133,7 +147,10 @@ def test_few_numbers_are_multiplied_by_winograd():
     )
 
 
-@pytest.mark.parametrize("method", [Method("lax"), Method("banded", 2), WINOGRAD], ids=str)
+CHUNKED = [Method("lax"), Method("patches"), Method("mec"), Method("banded", 2), WINOGRAD]
+
+
+@pytest.mark.parametrize("method", CHUNKED, ids=str)
 def test_many_channels_and_examples_in_chunks(method):
     g = Geometry((12, 12), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
     data = arrays(g, batch=24, channels=80, features=20)
@@ -164,7 +181,9 @@ def test_winograd_of_odd_shapes(g):
 
 
 @settings(max_examples=8, deadline=None, derandomize=True)
-@given(geometries(), st.sampled_from([Method("lax"), Method("patches")]), numbers(1, 6))
+@given(
+    geometries(), st.sampled_from([Method("lax"), Method("patches"), Method("mec")]), numbers(1, 6)
+)
 def test_odd_shapes(g, method, block):
     data = arrays(g, batch=1, channels=2, features=3)
     for each in (method, Method("banded", block)):
@@ -173,7 +192,8 @@ def test_odd_shapes(g, method, block):
 
 @pytest.mark.parametrize(
     ("name", "strides"),
-    [(name, (1, 2)) for name in ("lax", "patches", "banded", "auto")] + [("winograd", (1, 1))],
+    [(name, (1, 2)) for name in ("lax", "patches", "mec", "banded", "auto")]
+    + [("winograd", (1, 1))],
 )
 def test_derivatives_of_any_order(name, strides):
     """Forward over reverse, reverse over forward, and both twice are the ones of XLA's own."""
@@ -206,7 +226,7 @@ def test_derivatives_of_any_order(name, strides):
 
 
 @pytest.mark.parametrize("mapped", [(0, None), (None, 0), (0, 0), (1, 2)], ids=str)
-@pytest.mark.parametrize("name", ["lax", "patches", "banded", "winograd"])
+@pytest.mark.parametrize("name", ["lax", "patches", "mec", "banded", "winograd"])
 def test_over_members(name, mapped):
     rng = np.random.default_rng(0)
     shapes = [[2, 5, 6, 3], [3, 3, 3, 4]]
@@ -284,6 +304,7 @@ CHOICES = [
     ("output", ((16, 16), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 32, 32), "lax"),
     ("kernel", ((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 64, 64), "winograd"),
     ("output", ((32, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 16, 16), "lax"),
+    ("kernel", ((32, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 16, 16), "mec"),
     ("output", ((16, 16), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), (128, 32, 64), "lax"),
     ("input", ((32, 32), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), (128, 16, 32), "banded"),
 ]
