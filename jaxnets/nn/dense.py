@@ -20,6 +20,7 @@ from jaxnets.nn.initializers import (
 )
 from jaxnets.nn.noise import STREAM, Dropout, dropout
 from jaxnets.nn.norm import normalize
+from jaxnets.nn.product import product
 
 
 def flatten(x: jax.Array) -> jax.Array:
@@ -130,7 +131,7 @@ class Dense(nn.Module):
         if rate is not None and train:
             kernel = dropout(kernel, rate, self.make_rng(STREAM))
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        y = x @ kernel
+        y = product(x, kernel)
         if bias is not None:
             y = y + bias.reshape((1,) * (y.ndim - 1) + (self.features,))
         return y

@@ -23,6 +23,7 @@ from jaxnets.nn.dense import MLP, flatten
 from jaxnets.nn.hyper import given_or_own, hyperparameter
 from jaxnets.nn.noise import STREAM, dropout
 from jaxnets.nn.norm import normalize
+from jaxnets.nn.product import product
 
 ACROSS_UNITS = frozenset({"softmax"})
 """Activations of one unit that depend on the others."""
@@ -156,7 +157,7 @@ class PaddedDense(nn.Module):
         kernel = jnp.where(draws.inside(shape, rows, columns), kernel, 0.0)
         bias = jnp.where(jnp.arange(self.features) < columns, bias, 0.0)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return x @ kernel + bias[None, :]
+        return product(x, kernel) + bias[None, :]
 
 
 class PaddedDropout(nn.Module):
