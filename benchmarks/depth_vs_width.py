@@ -127,17 +127,16 @@ def _program_bytes(runs: jn.Runs) -> int:
     return int(sum(sizes) - found.alias_size_in_bytes)
 
 
-def table(rows: list[dict[str, Any]], title: str) -> Table:
-    """For a terminal."""
-    shown = Table(title=title, title_justify="left")
-    columns = (
-        "depth", "width", "dtype", "parameters", "rate", "test, %", "±", "µs/step", "member, KiB",
-        "program, MiB", "GFLOP/s", "of peak", "GB/s", "of stream",
-    )  # fmt: skip
-    for column in columns:
-        shown.add_column(column, justify="right")
-    for row in rows:
-        shown.add_row(
+COLUMNS = (
+    "depth", "width", "dtype", "parameters", "rate", "test, %", "±", "µs/step", "member, KiB",
+    "program, MiB", "GFLOP/s", "of peak", "GB/s", "of stream",
+)  # fmt: skip
+
+
+def table_cells(rows: list[dict[str, Any]]) -> list[list[str]]:
+    """One list of texts per shape, in the order of `COLUMNS`."""
+    return [
+        [
             f"{row['depth']}", f"{row['width']}", row["dtype"], f"{row['parameters']:,}",
             f"{row['learning_rate']:g}", f"{row['test_accuracy']:.1f}",
             f"{(row['test_high'] - row['test_low']) / 2:.1f}",
@@ -145,7 +144,26 @@ def table(rows: list[dict[str, Any]], title: str) -> Table:
             f"{row['program_bytes'] / 2**20:,.1f}", f"{row['flops_per_second'] / 1e9:,.1f}",
             f"{row['of_flops']:.1%}", f"{row['bytes_per_second'] / 1e9:,.1f}",
             f"{row['of_bytes']:.0%}",
-        )  # fmt: skip
+        ]
+        for row in rows
+    ]  # fmt: skip
+
+
+def ceilings_text(dtype: str, found: dict[str, float]) -> str:
+    """What the device reached by itself."""
+    return (
+        f"{dtype}: {found['flops_per_second'] / 1e9:,.0f} GFLOP/s in a large product, "
+        f"{found['bytes_per_second'] / 1e9:,.0f} GB/s in a stream"
+    )
+
+
+def table(rows: list[dict[str, Any]], title: str) -> Table:
+    """For a terminal."""
+    shown = Table(title=title, title_justify="left")
+    for column in COLUMNS:
+        shown.add_column(column, justify="right")
+    for cells in table_cells(rows):
+        shown.add_row(*cells)
     return shown
 
 
@@ -174,10 +192,7 @@ def main() -> None:
     title = f"MNIST-1D, {question.epochs} epochs, batch {question.batch}, on {places}"
     Console(width=140).print(table(rows, title))
     for dtype, found in ceilings.items():
-        print(
-            f"{dtype}: {found['flops_per_second'] / 1e9:,.0f} GFLOP/s in a large product, "
-            f"{found['bytes_per_second'] / 1e9:,.0f} GB/s in a stream"
-        )
+        print(ceilings_text(dtype, found))
     if arguments.write:
         result = {
             "title": title,

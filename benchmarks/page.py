@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from benchmarks import depth_vs_width
 from benchmarks.cases import CASES, cold_start, roofline, scale, sweep, throughput
 from benchmarks.figures import draw
-from benchmarks.record import read
+from benchmarks.record import RESULTS, read
 from benchmarks.targets import Target, targets
 
 FOLDER = Path(__file__).parent
@@ -40,6 +41,8 @@ def page(folder: Path = FOLDER / "figures") -> str:
     for name, result in results.items():
         path = draw(name, result, folder)
         parts.append(_section(name, result, f"figures/{path.name}"))
+    for path in sorted(RESULTS.glob("depth_vs_width-*.json")):
+        parts.append(_depth_vs_width(read(path.stem) or {}))
     missing = [f"`{name}`" for name in CASES if name not in results]
     if missing:
         parts.append(f"Not recorded yet: {', '.join(missing)}.\n")
@@ -85,8 +88,27 @@ def _section(name: str, result: dict[str, Any], figure: str) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _depth_vs_width(result: dict[str, Any]) -> str:
+    found = result["ceilings"].items()
+    said = [f"- {depth_vs_width.ceilings_text(dtype, ceiling)}" for dtype, ceiling in found]
+    parts = [
+        f"## Depth against width: {result['title']}\n",
+        f"`{result['command']}`, {_machine(result['environment'])}\n",
+        *said,
+        "",
+        markdown(list(depth_vs_width.COLUMNS), depth_vs_width.table_cells(result["rows"]), 0),
+    ]
+    return "\n".join(parts)
+
+
 def _where(result: dict[str, Any]) -> str:
-    environment = result["environment"]
+    return (
+        f"{_machine(result['environment'])}; medians of {result['rounds']} rounds; load before "
+        f"{result['load_before']}."
+    )
+
+
+def _machine(environment: dict[str, Any]) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in environment["versions"].items())
     peers = ", ".join(
         f"{name} {environment[name]}" for name in ("torch", "keras", "scikit-learn")
@@ -97,8 +119,8 @@ def _where(result: dict[str, Any]) -> str:
     flags = f", XLA_FLAGS={machine['XLA_FLAGS']}" if machine.get("XLA_FLAGS") else ""
     return (
         f"{environment['date']}: {environment['cores']} cores, {machine['processor']}, "
-        f"{devices['count']} x {devices['kind']}{flags}; medians of {result['rounds']} rounds; "
-        f"load before {result['load_before']}; Python {environment['python']}, {versions}, {peers}."
+        f"{devices['count']} x {devices['kind']}{flags}; Python {environment['python']}, {versions}"
+        + (f", {peers}" if peers else "")
     )
 
 

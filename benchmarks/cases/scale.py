@@ -1,4 +1,6 @@
-"""Whether cost is linear in members and in steps, and peak memory flat in members."""
+"""Whether cost is linear in members and in steps, and peak memory flat in members; what a member
+that has diverged costs.
+"""
 
 import json
 import sys
@@ -12,10 +14,18 @@ from benchmarks import elsewhere
 from benchmarks.cases.settings import Settings
 
 MIB = 2**20
-SIZES = ((32, 1), (32, 16), (320, 1), (320, 16), (1000, 1), (10_000, 1))
-"""Members and epochs."""
+SIZES = (
+    (32, 1, 0),
+    (32, 16, 0),
+    (320, 1, 0),
+    (320, 16, 0),
+    (320, 16, 1),
+    (1000, 1, 0),
+    (10_000, 1, 0),
+)
+"""Members, epochs, and whether every second member diverges in its first steps."""
 
-QUICK = ((2, 1), (4, 1))
+QUICK = ((2, 1, 0), (4, 1, 1))
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Scale:
         rows = []
         rounds = 1 if settings.quick else settings.rounds
         sizes = QUICK if settings.quick else SIZES
-        found: dict[tuple[int, int], list[dict[str, float]]] = {}
+        found: dict[tuple[int, int, int], list[dict[str, float]]] = {}
         for number in range(rounds):
             settings.tell(f"round {number + 1} of {rounds}")
             for size in sizes[:: -1 if number % 2 else 1]:
@@ -51,8 +61,8 @@ class Scale:
 
 
 COLUMNS = (
-    "members", "epochs", "seconds", "steps/s", "peak, MiB", "training's own", "planned on devices",
-    "results", "without compilation, s",
+    "members", "diverged", "epochs", "seconds", "steps/s", "peak, MiB", "training's own",
+    "planned on devices", "results", "without compilation, s",
 )  # fmt: skip
 
 
@@ -60,9 +70,9 @@ def table_cells(result: dict[str, Any]) -> list[list[str]]:
     """One list of texts per size, in the order of `COLUMNS`."""
     return [
         [
-            f"{row['members']:,.0f}", f"{row['epochs']:,.0f}", f"{row['seconds']:,.1f}",
-            f"{row['model_steps_per_second']:,.0f}", f"{row['peak_mib']:,.0f}",
-            f"{own_mib(row):,.0f}",
+            f"{row['members']:,.0f}", f"{row['diverged']:,.0f}", f"{row['epochs']:,.0f}",
+            f"{row['seconds']:,.1f}", f"{row['model_steps_per_second']:,.0f}",
+            f"{row['peak_mib']:,.0f}", f"{own_mib(row):,.0f}",
             f"{row['planned_device_mib']:,.1f}", f"{row['planned_result_mib']:,.1f}",
             f"{row['run_seconds']:,.2f}",
         ]
@@ -75,7 +85,7 @@ def own_mib(row: dict[str, float]) -> float:
     return row["peak_mib"] - row["peak_before_fit_mib"] - row["planned_result_mib"]
 
 
-def here(members: int, epochs: int) -> dict[str, float]:
+def here(members: int, epochs: int, lost: int) -> dict[str, float]:
     """Train, and report memory and time of this process."""
     from time import perf_counter
 
@@ -86,7 +96,10 @@ def here(members: int, epochs: int) -> dict[str, float]:
 
     jn.use_all_cores()
     data = jn.data.mnist1d(valid=0)
-    grid = jn.grid(network=jn.nn.MLP([64, 64], 10), seed=range(members))
+    rates = [1e-3, 1e30] if lost else [1e-3]
+    grid = jn.grid(
+        network=jn.nn.MLP([64, 64], 10), learning_rate=rates, seed=range(members // len(rates))
+    )
     before = peak_bytes()
     start = perf_counter()
     runs = jn.fit(
@@ -110,4 +123,4 @@ def here(members: int, epochs: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(here(int(sys.argv[1]), int(sys.argv[2]))))
+    print(json.dumps(here(*map(int, sys.argv[1:]))))

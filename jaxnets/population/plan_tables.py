@@ -13,6 +13,12 @@ from jaxnets.population.spec import Group
 if TYPE_CHECKING:
     from jaxnets.population.plan import Plan
 
+PIECE = (
+    "A piece is what one call of a program trains: so many members at once, over all devices, "
+    "and so many times that in turn."
+)
+"""What the columns say."""
+
 SHOWN = 24
 """How many widths of one program a plan lists."""
 
@@ -27,7 +33,8 @@ def programs_table(plan: "Plan") -> Table:
         caption=f"{plan.steps:,} member-steps, {_si(plan.flops)}FLOP; "
         f"per device {_binary(plan.device_bytes)}B of data and states; "
         f"results {_binary(plan.result_bytes)}B on the host"
-        + (f"; {plan.remark}" if plan.remark else ""),
+        + (f"; {plan.remark}" if plan.remark else "")
+        + f"\n{PIECE}",
         title_justify="left",
         caption_justify="left",
     )

@@ -8,6 +8,7 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
+from jaxnets.population.plan_tables import PIECE
 from jaxnets.study.measure import Measure
 from jaxnets.study.question import DepthWidth
 
@@ -33,11 +34,11 @@ def plan_table(plan: "Plan", shapes: Sequence[Shape]) -> Table:
         f"{plan.spec.epochs} epochs, {len(plan.devices)} x {kind}",
         f"{plan.steps:,} member-steps, {short(plan.flops)}FLOP; per device "
         f"{plan.device_bytes / 2**20:.1f} MiB of data and states, results "
-        f"{plan.result_bytes / 2**20:.1f} MiB",
+        f"{plan.result_bytes / 2**20:.1f} MiB\n{PIECE}",
     )
     for heading in (
-        "depth x\nwidth", "para-\nmeters", "mem-\nbers", "side\nby side", "in\nturn",
-        "dis-\npatches", "steps", "FLOP\n/step", "KiB\n/member",
+        "depth x\nwidth", "para-\nmeters", "mem-\nbers", "at\nonce", "in\nturn", "pieces",
+        "steps", "FLOP\n/step", "KiB\n/member",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     for (depth, width), program in zip(shapes, plan.programs, strict=True):
