@@ -101,7 +101,7 @@ def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
     if method.name == "mec":
         return _mec(role, g, sizes)
     if role == "input":
-        return _backward(method, g, sizes)
+        return _input(method, g, sizes)
     if role == "output" and method.name == "lax":
         return _correlate(g, *sizes[:3])
     rows = sizes.batch * g.out[0] * g.out[1]
@@ -114,26 +114,17 @@ def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
 
 def _mec(role: str, g: Geometry, sizes: Sizes) -> float:
     batch, channels, features, _ = sizes
-    spread = 0.0
+    time = 0.0
     if role == "input":
-        size, pads = g.out, g.back
-        if g.strides != (1, 1):
-            size, pads = _seen(g), ((0, 0), (0, 0))
-            spread = 2e-5 * batch * math.prod(size) * features
-        g, channels, features = (
-            Geometry(size, g.window, (1, 1), pads, g.dilation),
-            features,
-            channels,
-        )
-    time = spread
+        time = _spread(g, batch, features)
+        g, channels, features = _backward(g), features, channels
     for phase in conv_mec.phases(g):
         rows, wide = batch * phase.rows * g.out[1], g.window[1] * channels
         high = len(phase.shifts) * features
-        written = rows * (high + wide)
         if role == "kernel":
-            time += _product(high, rows, wide) + 3e-7 * written
+            time += _product(high, rows, wide) + 3e-7 * rows * (high + wide)
         else:
-            time += _product(rows, wide, high) + 8e-7 * written
+            time += _product(rows, wide, high) + 8e-7 * rows * (high + wide)
     return time
 
 
@@ -174,21 +165,27 @@ def _banded(role: str, block: int, g: Geometry, sizes: Sizes) -> float:
     return 1.3 * _product(weights * channels, places, block * features) + _moved(moved)
 
 
-def _backward(method: Method, g: Geometry, sizes: Sizes) -> float:
+def _input(method: Method, g: Geometry, sizes: Sizes) -> float:
     """The input's gradient from the output's, zeros put in where the strides were."""
     batch, channels, features, _ = sizes
-    zeros = (0, 0), (0, 0)
-    seen = _seen(g)
-    dilated = 2e-5 * batch * math.prod(seen) * features if g.strides != (1, 1) else 0.0
-    if method.name == "patches":
-        rows = batch * math.prod(g.size)
-        if not dilated and (g.size[0] > g.out[0] or g.size[1] > g.out[1]):
-            dilated = _copied(batch * math.prod(seen) * features)
-        return dilated + _patches(rows, math.prod(g.window) * features, channels)
-    turned = Geometry(g.out, g.window, (1, 1), g.back, g.dilation)
-    if dilated:
-        turned = Geometry(seen, g.window, (1, 1), zeros, g.dilation)
-    return dilated + _correlate(turned, batch, features, channels)
+    time, back = _spread(g, batch, features), _backward(g)
+    if method.name == "lax":
+        return time + _correlate(back, batch, features, channels)
+    if g.strides == (1, 1) and any(n > out for n, out in zip(g.size, g.out, strict=True)):
+        time = _copied(batch * math.prod(_seen(g)) * features)
+    return time + _patches(batch * math.prod(g.size), math.prod(g.window) * features, channels)
+
+
+def _backward(g: Geometry) -> Geometry:
+    """The convolution of the output's gradient that makes the input's."""
+    if g.strides == (1, 1):
+        return Geometry(g.out, g.window, (1, 1), g.back, g.dilation)
+    return Geometry(_seen(g), g.window, (1, 1), ((0, 0), (0, 0)), g.dilation)
+
+
+def _spread(g: Geometry, batch: int, features: int) -> float:
+    """Putting the strides between the places of the output's gradient."""
+    return 0.0 if g.strides == (1, 1) else 2e-5 * batch * math.prod(_seen(g)) * features
 
 
 def _seen(g: Geometry) -> Pair:
