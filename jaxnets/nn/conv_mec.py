@@ -117,15 +117,11 @@ def phases(g: Geometry) -> list[Phase]:
     return found
 
 
-def numbers(g: Geometry, channels: int, features: int) -> int:
-    """How many numbers are written down for one example."""
-    wide = g.window[1] * channels
-    return sum(p.rows * g.out[1] * (wide + len(p.shifts) * features) for p in phases(g))
-
-
 def _most(g: Geometry, channels: int, features: int) -> int:
     """Examples at a time."""
-    return examples(CHUNK, (numbers(g, channels, features),))
+    wide = g.window[1] * channels
+    each = sum(p.rows * g.out[1] * (wide + len(p.shifts) * features) for p in phases(g))
+    return examples(CHUNK, (each,))
 
 
 def _along_width(x: jax.Array, g: Geometry) -> list[jax.Array]:
