@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain, starmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -188,25 +189,27 @@ def run_group(
     way = way_of(plan.spec.data)
     if keep is None:
         assert compiled is not None
-        pieces = [
+        pieces: Iterator[Piece] = (
             way.piece(plan, compiled, places, None, progress, None).to_the_end()
             for places, _ in known.pieces()
-        ]
+        )
         return GroupResult.from_pieces(program, pieces, compile_seconds=compile_seconds)
 
-    layout = way.layout(plan.spec, program)
+    layout, store = way.layout(plan.spec, program), keep.store
     seconds = max(compile_seconds, known.compile_seconds())
-    pieces = [
-        Piece.of(known.load(keep.store, layout, places), len(plan.spec.records))
+    pieces = (
+        Piece.of(known.load(store, layout, places), len(plan.spec.records))
         for places in known.by_segment()
-    ]
+    )
     if compiled is not None:
         assert saver is not None
         owner = Owner(layout, known.members, {COMPILE_SECONDS: seconds})
-        keeping = Keeping(saver, owner, keep.stop, keep.store.folder.parent)
-        for places, saved in known.pieces():
-            states = known.load(keep.store, layout, saved) if saved.size else None
-            piece = way.piece(plan, compiled, places, states, progress, keeping)
-            pieces.append(piece.to_the_end())
+        keeping = Keeping(saver, owner, keep.stop, store.folder.parent)
+
+        def trained(places: np.ndarray, saved: np.ndarray) -> Piece:
+            states = known.load(store, layout, saved) if saved.size else None
+            return way.piece(plan, compiled, places, states, progress, keeping).to_the_end()
+
+        pieces = chain(pieces, starmap(trained, known.pieces()))
     result = GroupResult.from_pieces(program, pieces, compile_seconds=seconds)
     return replace(result, older=known.older)

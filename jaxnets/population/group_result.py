@@ -1,7 +1,8 @@
 """What one program returns: its members after their last epoch, in the order of the group."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,17 +30,20 @@ class GroupResult(Ended):
 
     @classmethod
     def from_pieces(
-        cls, program: Program, pieces: Sequence[Piece], *, compile_seconds: float
+        cls, program: Program, pieces: Iterable[Piece], *, compile_seconds: float
     ) -> "GroupResult":
-        """Join what the dispatches returned, in the order of the group."""
-        order = np.argsort(np.concatenate([piece.places for piece in pieces]))
+        """Join what the dispatches return, in the order of the group.
 
-        def joined(*arrays: np.ndarray) -> np.ndarray:
-            return np.concatenate(arrays)[order]
-
-        return cls(
-            **jax.tree.map(joined, *[piece.by_name() for piece in pieces]),
-            program=program,
-            compile_seconds=compile_seconds,
-            run_seconds=sum(piece.seconds for piece in pieces),
-        )
+        They are asked for one by one and copied to where they belong: of many members the results
+        are never there twice.
+        """
+        members, seconds = len(program.group.rows), 0.0
+        whole: dict[str, Any] = {}
+        for piece in pieces:
+            part = piece.by_name()
+            if not whole:
+                whole = jax.tree.map(lambda a: np.empty((members, *a.shape[1:]), a.dtype), part)
+            for to, array in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
+                to[piece.places] = array
+            seconds += piece.seconds
+        return cls(**whole, program=program, compile_seconds=compile_seconds, run_seconds=seconds)
