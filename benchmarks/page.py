@@ -42,7 +42,8 @@ def page(folder: Path = FOLDER / "figures") -> str:
         path = draw(name, result, folder)
         parts.append(_section(name, result, f"figures/{path.name}"))
     for path in sorted(RESULTS.glob("depth_vs_width-*.json")):
-        parts.append(_depth_vs_width(read(path.stem) or {}))
+        if (found := read(path.stem)) is not None:
+            parts.append(_depth_vs_width(found))
     missing = [f"`{name}`" for name in CASES if name not in results]
     if missing:
         parts.append(f"Not recorded yet: {', '.join(missing)}.\n")

@@ -9,7 +9,7 @@ import math
 from typing import NamedTuple
 
 from jaxnets.nn import conv_banded, conv_lax, conv_mec, conv_winograd
-from jaxnets.nn.geometry import Geometry, Pair
+from jaxnets.nn.geometry import Geometry
 
 METHODS = ("auto", "lax", "patches", "mec", "banded", "winograd")
 """What the field ``method`` of a convolution may be."""
@@ -117,7 +117,7 @@ def _mec(role: str, g: Geometry, sizes: Sizes) -> float:
     time = 0.0
     if role == "input":
         time = _spread(g, batch, features)
-        g, channels, features = _backward(g), features, channels
+        g, channels, features = g.backward, features, channels
     for phase in conv_mec.phases(g):
         rows, wide = batch * phase.rows * g.out[1], g.window[1] * channels
         high = len(phase.shifts) * features
@@ -168,29 +168,17 @@ def _banded(role: str, block: int, g: Geometry, sizes: Sizes) -> float:
 def _input(method: Method, g: Geometry, sizes: Sizes) -> float:
     """The input's gradient from the output's, zeros put in where the strides were."""
     batch, channels, features, _ = sizes
-    time, back = _spread(g, batch, features), _backward(g)
+    time, back = _spread(g, batch, features), g.backward
     if method.name == "lax":
         return time + _correlate(back, batch, features, channels)
     if g.strides == (1, 1) and any(n > out for n, out in zip(g.size, g.out, strict=True)):
-        time = _copied(batch * math.prod(_seen(g)) * features)
+        time = _copied(batch * math.prod(g.seen) * features)
     return time + _patches(batch * math.prod(g.size), math.prod(g.window) * features, channels)
-
-
-def _backward(g: Geometry) -> Geometry:
-    """The convolution of the output's gradient that makes the input's."""
-    if g.strides == (1, 1):
-        return Geometry(g.out, g.window, (1, 1), g.back, g.dilation)
-    return Geometry(_seen(g), g.window, (1, 1), ((0, 0), (0, 0)), g.dilation)
 
 
 def _spread(g: Geometry, batch: int, features: int) -> float:
     """Putting the strides between the places of the output's gradient."""
-    return 0.0 if g.strides == (1, 1) else 2e-5 * batch * math.prod(_seen(g)) * features
-
-
-def _seen(g: Geometry) -> Pair:
-    """Height and width of the output's gradient with the strides put into it."""
-    return g.size[0] + g.extent[0] - 1, g.size[1] + g.extent[1] - 1
+    return 0.0 if g.strides == (1, 1) else 2e-5 * batch * math.prod(g.seen) * features
 
 
 def _correlate(g: Geometry, batch: int, channels: int, features: int) -> float:

@@ -49,11 +49,9 @@ def output(x: jax.Array, kernel: jax.Array, g: Geometry) -> jax.Array:
 
 def input_gradient(kernel: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:
     """The gradient of the input: what ``gy`` and the turned kernel make."""
-    back = Geometry(g.out, g.window, (1, 1), g.back, g.dilation)
     if g.strides != (1, 1):
         gy = conv_lax.spread(gy, g)
-        back = Geometry((gy.shape[1], gy.shape[2]), g.window, (1, 1), ((0, 0), (0, 0)), g.dilation)
-    return output(gy, conv_lax.turned(kernel), back)
+    return output(gy, conv_lax.turned(kernel), g.backward)
 
 
 def kernel_gradient(x: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:

@@ -63,3 +63,22 @@ class Geometry:
             for a, n, e, s in zip(low, self.size, self.extent, self.spread, strict=True)
         )
         return first, second
+
+    @property
+    def seen(self) -> Pair:
+        """Height and width of the spread output with ``back`` around it."""
+        return self.size[0] + self.extent[0] - 1, self.size[1] + self.extent[1] - 1
+
+    @property
+    def backward(self) -> "Geometry":
+        """The convolution with the turned kernel that makes the input's gradient of the output's,
+        or, if there are strides, of what `jaxnets.nn.conv_lax.spread` makes of it.
+
+        Example:
+            >>> g = Geometry((8, 8), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1))
+            >>> g.backward.size, g.backward.out
+            ((10, 10), (8, 8))
+        """
+        if self.strides == (1, 1):
+            return Geometry(self.out, self.window, (1, 1), self.back, self.dilation)
+        return Geometry(self.seen, self.window, (1, 1), ((0, 0), (0, 0)), self.dilation)
