@@ -1,8 +1,8 @@
 """One group of members: what is saved of them is read, the others are trained piece after piece."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, starmap
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxnets.population.group_result import GroupResult
 from jaxnets.population.piece import Keeping, Piece
 from jaxnets.population.plan import Plan, Program
 from jaxnets.population.progress import Progress
-from jaxnets.population.rows import Layout, Rows
+from jaxnets.population.rows import Layout, Rows, join
 from jaxnets.population.saver import SAVE_EVERY, Owner, Saver
 from jaxnets.population.stopping import StopRequest
 from jaxnets.population.store import Found, Store
@@ -92,13 +92,6 @@ class Known:
         missing = new.missing[np.isin(new.missing, mine) & ~np.isin(new.missing, list(before))]
         done = np.setdiff1d(mine, missing)
         return replace(new, found=tuple(found), done=done, missing=missing, older=older)
-
-    def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The members of every dispatch, and those among them, the first, that are saved."""
-        width = self.program.width
-        for first in range(0, len(self.missing), width):
-            places = self.missing[first : first + width]
-            yield places, places[[self.found[place] is not None for place in places]]
 
     def load(self, store: Store, layout: Layout, places: np.ndarray) -> Rows:
         """The saved states of these members."""
@@ -186,16 +179,12 @@ def run_group(
         Stopped: somebody has asked to stop, and everything is saved.
     """
     plan, program = known.plan, known.program
-    way = way_of(plan.spec.data)
     if keep is None:
         assert compiled is not None
-        pieces: Iterator[Piece] = (
-            way.piece(plan, compiled, places, None, progress, None).to_the_end()
-            for places, _ in known.pieces()
-        )
+        pieces = _trained(known, compiled, progress, None, lambda places: None)
         return GroupResult.from_pieces(program, pieces, compile_seconds=compile_seconds)
 
-    layout, store = way.layout(plan.spec, program), keep.store
+    layout, store = way_of(plan.spec.data).layout(plan.spec, program), keep.store
     seconds = max(compile_seconds, known.compile_seconds())
     pieces = (
         Piece.of(known.load(store, layout, places), len(plan.spec.records))
@@ -206,10 +195,45 @@ def run_group(
         owner = Owner(layout, known.members, {COMPILE_SECONDS: seconds})
         keeping = Keeping(saver, owner, keep.stop, store.folder.parent)
 
-        def trained(places: np.ndarray, saved: np.ndarray) -> Piece:
-            states = known.load(store, layout, saved) if saved.size else None
-            return way.piece(plan, compiled, places, states, progress, keeping).to_the_end()
+        def load(places: np.ndarray) -> Rows | None:
+            saved = places[[known.found[place] is not None for place in places]]
+            return known.load(store, layout, saved) if saved.size else None
 
-        pieces = chain(pieces, starmap(trained, known.pieces()))
+        pieces = chain(pieces, _trained(known, compiled, progress, keeping, load))
     result = GroupResult.from_pieces(program, pieces, compile_seconds=seconds)
     return replace(result, older=known.older)
+
+
+def _trained(
+    known: Known,
+    compiled: Engine,
+    progress: Progress | None,
+    keeping: Keeping | None,
+    load: Callable[[np.ndarray], Rows | None],
+) -> Iterator[Piece]:
+    """The missing members, dispatch after dispatch, as they come to their end.
+
+    Lanes of members that have stopped are given to others at the end of a chunk: those that still
+    train leave them together as soon as they are few, and the next that wait come along. It is the
+    same program, in which no lane depends on another, so that bits do not depend on it; a program
+    of fewer lanes would be another one.
+
+    Args:
+        known: the group.
+        compiled: its program.
+        progress: told of every chunk.
+        keeping: how progress is kept.
+        load: what is saved of some members; they are the first of them.
+    """
+    plan, width = known.plan, known.program.width
+    waiting, left = known.missing, None
+    while waiting.size or left is not None:
+        here = known.missing[:0] if left is None else left.places
+        new, waiting = np.split(waiting, [width - len(here)])
+        states = [rows for rows in (left, load(new)) if rows is not None]
+        run = way_of(plan.spec.data).piece(
+            plan, compiled, np.concatenate([here, new]), join(states) if states else None,
+            progress, keeping,
+        )  # fmt: skip
+        piece, left = run.train(others=waiting.size > 0)
+        yield piece

@@ -11,7 +11,7 @@ import numpy as np
 from jaxnets.population.lanes import Span
 from jaxnets.population.plan import Plan, Program
 from jaxnets.population.progress import Progress
-from jaxnets.population.rows import Rows, filled, to_host
+from jaxnets.population.rows import Rows, filled, to_host, typed
 from jaxnets.population.saver import Owner, Saver
 from jaxnets.population.stopping import StopRequest
 from jaxnets.train import Fault, Run
@@ -102,7 +102,8 @@ class _Chunk(NamedTuple):
 
 
 class PieceRun:
-    """Trains members side by side to their last epoch, or until none of them is active.
+    """Trains members side by side to their last epoch, until none of them is active, or until so
+    few are that they make room for others.
 
     Args:
         plan: the population's.
@@ -147,20 +148,26 @@ class PieceRun:
         """How many steps of a position, see `Rows`, an epoch is: positions are epochs here."""
         return 1
 
-    def to_the_end(self) -> Piece:
+    def train(self, others: bool = False) -> tuple[Piece, Rows | None]:
         """Chunk after chunk; each is looked at while the next is under way.
 
+        Args:
+            others: whether others wait for a place. Then those that still train leave as soon as
+                they are no more than half: lanes side by side cost what they cost, whether their
+                members train or not.
+
         Returns:
-            The members.
+            The members that have come to their end, and the states of those that have left.
 
         Raises:
             Stopped: somebody has asked to stop, and everything is saved.
         """
         epochs, chunk = self.plan.spec.epochs, self.compiled.program.chunk_epochs
+        few = len(self.places) // 2 if others else 0
         waiting: _Chunk | None = None
         while (self.position < epochs).any():
             if self.keeping is not None and self._must_save(self.keeping):
-                if waiting is not None and not self._look(waiting):
+                if waiting is not None and self._look(waiting) <= few:
                     waiting = None
                     break
                 waiting = None
@@ -171,9 +178,9 @@ class PieceRun:
             # looked at. `active` is a new array: the state itself is given away to the next chunk.
             under_way = _Chunk(history, self._still_active(), self.position, upto)
             self.position = upto
-            goes_on = waiting is None or self._look(waiting)
+            enough = waiting is None or self._look(waiting) > few
             waiting = under_way
-            if not goes_on:
+            if not enough:
                 break
         if waiting is not None:
             self._look(waiting)
@@ -188,9 +195,7 @@ class PieceRun:
             fresh[self.at[:count]] = rows
             return fresh
 
-        keeping = self.keeping
-        assert keeping is not None  # only what is kept is found again
-        state = keeping.owner.layout.typed(jax.tree.map(put, state, saved.run))
+        state = typed(jax.tree.map(put, state, saved.run), self.run)
         # Not aliased: the program writes into the state that it is given.
         self.run = self.compiled.spread(state, may_alias=False)
         self.position[:count] = saved.reached
@@ -203,8 +208,8 @@ class PieceRun:
         span.first[self.at], span.last[self.at] = self.position, upto
         return span
 
-    def _look(self, chunk: _Chunk) -> bool:
-        """Take one chunk's history to the host; whether any member still trains."""
+    def _look(self, chunk: _Chunk) -> int:
+        """Take one chunk's history to the host; how many members go on."""
         every = self.plan.spec.history_every
         # A lane that is at its end already stays out: it has no part in this chunk.
         begin, end = chunk.first // every, -(-chunk.last // every)
@@ -216,7 +221,8 @@ class PieceRun:
         if self.progress is not None:
             done = int((chunk.last - chunk.first).sum())
             self.progress.advance(self.compiled.program, done)
-        return bool(np.asarray(chunk.active)[self.at].any())
+        going = np.asarray(chunk.active)[self.at] & (chunk.last < self.plan.spec.epochs)
+        return int(going.sum())
 
     def _still_active(self) -> Any:
         return _ACTIVE(self.run.train.fault, self.run.stopped)
@@ -251,20 +257,29 @@ class PieceRun:
         ended = np.where(failed, np.minimum((epoch // every + 1) * every, epochs), epoch)
         return np.where(failed | np.asarray(run.stopped), ended * self.unit, self.position)
 
-    def _finish(self) -> Piece:
-        real, program = len(self.places), self.compiled.program
+    def _finish(self) -> tuple[Piece, Rows | None]:
+        program, spec = self.compiled.program, self.plan.spec
         jax.block_until_ready(self.run)
+        before_the_end = self.position < spec.epochs * self.unit
+        going = np.asarray(self._still_active())[self.at] & before_the_end
+        ended, left = np.flatnonzero(~going), np.flatnonzero(going)
         if self.progress is not None:
-            missing = self.plan.spec.epochs - self.position // self.unit
-            self.progress.finish(program, real, int(missing.sum()))
-        if self.keeping is not None:
-            rows = self._rows()
-            self.keeping.saver.add(self.keeping.owner, rows)
-            return Piece.of(rows, len(self.plan.spec.records))
+            missing = spec.epochs - self.position[ended] // self.unit
+            self.progress.finish(program, len(ended), int(missing.sum()))
+        if self.keeping is None and not left.size:
+            return self._results(), None
+        rows = self._rows()
+        done = rows.take(ended) if left.size else rows
+        if self.keeping is not None and ended.size:
+            self.keeping.saver.add(self.keeping.owner, done)
+        return Piece.of(done, len(spec.records)), rows.take(left) if left.size else None
+
+    def _results(self) -> Piece:
+        """Of all members what `Piece.of` takes from their rows, and no more of their states."""
         run = self.run
         counts = run.epoch, run.kept_epoch, run.train.step, run.train.fault
         kept, (epochs, best_epoch, steps, fault) = to_host((run.kept, counts), self.at)
-        seconds = perf_counter() - self.started
+        seconds = float(self.before.sum()) + perf_counter() - self.started
         return Piece(kept, epochs, best_epoch, steps, fault, self.history, self.places, seconds)
 
 

@@ -83,8 +83,16 @@ def to_host(tree: Any, at: np.ndarray) -> Any:
 
     A copy even on a CPU: there an array would share memory with a buffer that is used again.
     """
-    plain = jax.tree.map(lambda a: jax.random.key_data(a) if is_key(a) else a, tree)
-    return jax.tree.map(lambda a: np.asarray(a)[at], jax.device_get(plain))
+    return jax.tree.map(lambda a: np.asarray(a)[at], jax.device_get(_words(tree)))
+
+
+def typed(words: Any, like: Any) -> Any:
+    """What `to_host` made, with keys again where ``like`` has them."""
+    return jax.tree.map(lambda a, leaf: _key(leaf.dtype)(a) if is_key(leaf) else a, words, like)
+
+
+def _words(tree: Any) -> Any:
+    return jax.tree.map(lambda a: jax.random.key_data(a) if is_key(a) else a, tree)
 
 
 def is_key(leaf: Any) -> bool:
@@ -107,11 +115,8 @@ class Layout:
             {name: jax.ShapeDtypeStruct((), np.float32) for name in names},
         )
         x = jax.ShapeDtypeStruct((1, *spec.data.input_shape), np.float32)
-        self._run = jax.eval_shape(init_function(recipe), lane, rng.abstract_key(), x)
-        self._words = jax.eval_shape(
-            lambda run: jax.tree.map(lambda a: jax.random.key_data(a) if is_key(a) else a, run),
-            self._run,
-        )
+        run = jax.eval_shape(init_function(recipe), lane, rng.abstract_key(), x)
+        self._words = jax.eval_shape(_words, run)
         paths = jax.tree_util.tree_leaves_with_path(self._words)
         self._names = [f"{place:03d}.{_text(path)}" for place, (path, _) in enumerate(paths)]
         self._records = {
@@ -160,12 +165,6 @@ class Layout:
                 for name, stored in self._records.items()
             },
             seconds=find(SECONDS, (count,), np.float64),
-        )
-
-    def typed(self, run: Run) -> Run:
-        """A state whose words are keys again where the group's are keys."""
-        return jax.tree.map(
-            lambda a, leaf: _key(leaf.dtype)(a) if is_key(leaf) else a, run, self._run
         )
 
 

@@ -19,7 +19,6 @@ from jaxnets.population.plan import Program
 from jaxnets.population.reader import Reader
 from jaxnets.population.rows import Layout, Rows
 from jaxnets.population.spec import Spec
-from jaxnets.train import Run
 
 
 class StreamLayout(Layout):
@@ -55,10 +54,6 @@ class StreamLayout(Layout):
                 records[name][:, : found.shape[1]] = found
         return replace(rows, run=rows.run._replace(records=records))
 
-    def typed(self, run: Run) -> Run:
-        """A state whose words are keys again where the group's are keys."""
-        return super().typed(run._replace(records=None))._replace(records=run.records)
-
 
 class StreamRun(PieceRun):
     """What `PieceRun` does, with rows from the disk. Positions are steps, not epochs."""
@@ -70,8 +65,10 @@ class StreamRun(PieceRun):
         """Positions are steps."""
         return program.steps_per_epoch
 
-    def to_the_end(self) -> Piece:
-        """Block after block; the next is read while one is under way."""
+    def train(self, others: bool = False) -> tuple[Piece, Rows | None]:
+        """Block after block; the next is read while one is under way. Nobody leaves for others to
+        come: members that are equally far share the rows that are read.
+        """
         self.active = np.ones(len(self.places), bool)
         reader = Reader(self.plan, self.compiled, self.places, self.at)
         todo = jobs(self.position, self.plan.spec.epochs, self.compiled.lengths)

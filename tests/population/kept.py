@@ -92,6 +92,10 @@ def save_every_chunk(patch: Any) -> None:
     patch.setattr(saver.Saver, "due", lambda self: self._settle() or True)
 
 
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
 def at_dispatch(patch: Any, number: int, act: Callable[[], Any]) -> list[int]:
     """Do something as the chunk of this number, from 1, is dispatched.
 

@@ -178,8 +178,9 @@ def test_purity_independence_isolation_and_equivalence(case: Case):
     check_equivalence(case, check_laws(case))
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case.name in OPTIMIZED], ids=lambda case: case.name
 )
-def test_purity_independence_and_isolation_optimized(case: Case, optimized: None):
+def test_purity_independence_and_isolation_optimized(case: Case):
     check_laws(case)

@@ -43,7 +43,8 @@ def test_the_bits_of_the_same_rows_in_memory(name: str, monkeypatch: pytest.Monk
     check_same(train(**options), train(MEMORY, **options))
 
 
-def test_also_as_users_compile(optimized: None, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.optimized
+def test_also_as_users_compile(monkeypatch: pytest.MonkeyPatch):
     """With blocks that would be longer than an epoch."""
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 2**20)
     stream_executables.cache_clear()

@@ -143,7 +143,8 @@ def check_independence(**options: Any) -> None:
     assert same(before[2], leaves(others, 3))
 
 
-def test_a_padded_member_does_not_depend_on_its_neighbours_optimized(optimized: None):
+@pytest.mark.optimized
+def test_a_padded_member_does_not_depend_on_its_neighbours_optimized():
     check_independence()
 
 
