@@ -62,7 +62,7 @@ def main() -> None:
             seconds[case].append(found[case].groups[0].run_seconds)
     PieceRun.train = LEAVE  # type: ignore[method-assign]
     table = Table(
-        title=f"{MEMBERS} members of {NETWORK}, {EPOCHS} epochs, {LANES} lanes a device: seconds",
+        title=f"{MEMBERS} members, 40-64-64-10, {EPOCHS} epochs, {LANES} lanes a device: seconds",
         title_justify="left",
     )
     for column in ("of the members", *WAYS, "ratio"):

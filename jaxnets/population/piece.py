@@ -103,7 +103,7 @@ class _Chunk(NamedTuple):
 
 class PieceRun:
     """Trains members side by side to their last epoch, until none of them is active, or until so
-    few are that they make room for others.
+    few are that they leave for a dispatch in which others fill the free places.
 
     Args:
         plan: the population's.
@@ -153,8 +153,8 @@ class PieceRun:
 
         Args:
             others: whether others wait for a place. Then those that still train leave as soon as
-                they are no more than half: lanes side by side cost what they cost, whether their
-                members train or not.
+                a quarter of the places is free: lanes side by side cost what they cost, whether
+                their members train or not. (`python -m benchmarks.leaving`; to leave costs, too.)
 
         Returns:
             The members that have come to their end, and the states of those that have left.
@@ -163,7 +163,7 @@ class PieceRun:
             Stopped: somebody has asked to stop, and everything is saved.
         """
         epochs, chunk = self.plan.spec.epochs, self.compiled.program.chunk_epochs
-        few = len(self.places) // 2 if others else 0
+        few = len(self.places) * 3 // 4 if others else 0
         waiting: _Chunk | None = None
         while (self.position < epochs).any():
             if self.keeping is not None and self._must_save(self.keeping):

@@ -64,7 +64,7 @@ def test_members_of_different_epochs_side_by_side(every: int, monkeypatch: pytes
 
 
 def test_who_all_stop_late_stay(monkeypatch: pytest.MonkeyPatch):
-    """Nobody leaves as long as more than half of them go on."""
+    """Nobody leaves as long as more than three quarters of them go on."""
     who = [jn.member(kept.NET, learning_rate=HEALTHY, seed=place) for place in range(8)]
     with monkeypatch.context() as patch:
         count = at_dispatch(patch, 0, lambda: None)
