@@ -1,5 +1,6 @@
 """The command line. JAX is loaded only when something is to be trained."""
 
+import gc
 import logging
 import os
 import sys
@@ -79,7 +80,7 @@ class DepthWidthCommand:
 
         console = Console(quiet=self.quiet, highlight=False)
         from jaxnets.population.stopping import Stopped
-        from jaxnets.processes import DisagreementError, LostProcessError, leave
+        from jaxnets.processes import DisagreementError, LostProcessError
         from jaxnets.study.tables import plan_table
 
         def tell(item: Any) -> None:
@@ -113,7 +114,6 @@ class DepthWidthCommand:
         for sentence in report.sentences():
             console.print(sentence)
         tell(f"Figure, tables, histories and weights are in {self.out}.")
-        leave()
 
     def _prepare(self) -> "Study":
         import jax
@@ -131,6 +131,7 @@ class DepthWidthCommand:
             )
         from jaxnets.study.depth_width import prepare
 
+        gc.freeze()  # what is imported stays: not to be looked through again while tracing
         return prepare(self.question, devices=jax.local_devices()[: self.devices])
 
 
@@ -173,6 +174,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), error.status)
     except KeyboardInterrupt:
         return _fail("stopped before training; nothing was lost.", INTERRUPTED)
+    finally:
+        if "jaxnets.processes" in sys.modules:  # else nothing has joined any others
+            from jaxnets.processes import leave
+
+            leave()
 
 
 def _parse(given: Sequence[str]) -> Callable[[], int | None]:

@@ -28,7 +28,8 @@ SILENCE = "JAXNETS_SILENCE"
 """The environment variable that says after how many seconds without a sign of life a process counts
 as gone; 30 if it is not set."""
 
-_HEART = "jaxnets/heart"
+_HEART, _OUT = "jaxnets/heart", "jaxnets/out"
+"""Where each says that it lives, and that it leaves the job."""
 
 _GONE = (
     "process {} of {} is gone; what process {} has done is saved. Start all of them again to go on "
@@ -36,6 +37,11 @@ _GONE = (
 )
 
 _TASKS = itertools.count()
+
+_ENDED = (
+    "process {} of {} has ended and said why; what process {} has done is saved. Start all of them "
+    "again to go on from there."
+)
 
 _LEFT = threading.Event()
 """This process has left its job: its heart stops."""
@@ -46,7 +52,7 @@ class DisagreementError(ValueError):
 
 
 class LostProcessError(RuntimeError):
-    """Another process of the same job is gone; what this one has done is saved."""
+    """Another process of the same job is gone or has ended; what this one has done is saved."""
 
 
 def join(coordinator: str | None, processes: int | None, process: int | None) -> bool:
@@ -156,15 +162,18 @@ class Processes:
         """Wait for what another process says.
 
         Raises:
-            LostProcessError: it is gone, or the first one and the coordinator with it.
+            LostProcessError: it has ended or is gone, or the first one and the coordinator with it.
         """
         # Looks are counted, not seconds: if this process itself is held up (a machine that was
         # suspended, a coordinator that was slow), the others have not been silent.
         beat, silent, patience = "", 0, _silence() / POLL
         while True:
+            ended = self._look(f"{_OUT}/{index}") is not None  # it may have said the word before
             word = self._look(self._key(name, index))
             if word is not None:
                 return word
+            if ended:
+                raise LostProcessError(_ENDED.format(index, self.count, self.index))
             now = self._look(f"{_HEART}/{index}") or ""
             beat, silent = now, silent + 1 if now == beat else 0
             if silent > patience:
@@ -216,17 +225,21 @@ class Processes:
 
 
 def leave() -> None:
-    """The end of the job, if there is one: the leader stays until the others have gone, because JAX
-    ends a process whose coordinator goes.
+    """The end of the job, if there is one, whatever this process ends with: the others hear of it,
+    and the leader stays until they have left, too, because JAX ends a process whose coordinator
+    goes. It does not stay longer than it takes to notice that one is gone.
     """
-    processes = Processes.current()
-    if processes is None:
+    if not jax.distributed.is_initialized():
         return
-    processes.say("leaving")
-    if processes.leads:
-        for index in range(processes.count):
-            processes.hear("leaving", index)
-        time.sleep(2 * BEAT)
+    client, index = _coordinator()
+    job = Processes(index, jax.process_count(), client, next(_TASKS))
+    with contextlib.suppress(LostProcessError):
+        client.key_value_set(f"{_OUT}/{index}", "left")
+        for _ in range(int(_silence() / POLL) if job.leads else 0):
+            if all(job._look(f"{_OUT}/{other}") for other in range(job.count)):
+                break
+            time.sleep(POLL)
+        time.sleep(2 * BEAT if job.leads else 0)
     _LEFT.set()
     jax.distributed.shutdown()
 

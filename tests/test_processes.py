@@ -87,6 +87,9 @@ def test_two_are_as_good_as_one_and_one_that_is_killed_is_noticed(tmp_path: Path
     assert end(start(one, ALONE)) == [(0, "")]
     assert [status for status, _ in end(start(two, 2 * ALONE))] == [0, 0]
     assert differences(two, one) == []
+    for status, said in end(start(one, 2 * [["--batch-size", "40"]])):
+        assert status == 2 and "Traceback" not in said and "preempted" not in said, said
+        assert "holds something else" in said, "each has heard it"
 
     (status, said), (gone, _) = kill(1, killed)
     assert (status, gone) == (75, -signal.SIGKILL)
@@ -109,6 +112,17 @@ def test_processes_that_are_asked_for_different_things_are_refused(tmp_path: Pat
         assert status == 2 and "processes: expected all of them to be asked for the same" in said
         assert "Traceback" not in said
     assert not [path.name for path in tmp_path.iterdir() if path.name[0] != "."]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_that_is_refused_does_not_leave_the_other_waiting(tmp_path: Path, number: int):
+    wrong: list[list[str]] = [[], []]
+    wrong[number] = ["--batch-size", "100000"]
+    statuses = end(start(tmp_path, wrong))
+    assert [status for status, _ in statuses] == ([2, 75] if number == 0 else [75, 2])
+    assert "batch_size" in statuses[number][1]
+    said = statuses[1 - number][1]
+    assert f"process {number} of 2 has ended and said why" in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,11 @@ BLOCK_BYTES = 2**24
 one step at least."""
 
 TURNS = 16
-"""On a CPU one dispatch serves up to so many members of each device, one after the other, as long
-as their chunks together stay below `CHUNK_FLOPS`: what a dispatch costs is shared among them."""
+TURN_FLOPS = 3e9
+"""On a CPU one dispatch serves up to so many members of each device, one after the other, until
+their chunks together have so many floating-point operations: what a dispatch costs is shared among
+them. Beyond that, about a tenth of a second, nothing is gained by it, and taking turns has to be
+compiled, too: each array of a state is taken out and put back."""
 
 ACCELERATOR_LANES = 256
 ACCELERATOR_BYTES = 2**31
@@ -244,7 +247,7 @@ def _lanes(platform: str, state_bytes: int, room: float) -> int:
 
 
 def _turns(platform: str, chunk_flops: float) -> int:
-    return max(1, min(TURNS, int(CHUNK_FLOPS / chunk_flops))) if platform == "cpu" else 1
+    return min(TURNS, math.ceil(TURN_FLOPS / chunk_flops)) if platform == "cpu" else 1
 
 
 def _bytes(tree: Any) -> int:

@@ -105,7 +105,7 @@ def test_few_members_are_dealt_out_over_the_devices():
 def test_members_take_turns_only_on_a_cpu_and_only_while_a_dispatch_stays_short():
     turns = plan_module._turns
     assert turns("cpu", 1e6) == 16 and turns("gpu", 1e6) == 1
-    assert turns("cpu", plan_module.CHUNK_FLOPS / 3) == 3 and turns("cpu", 1e15) == 1
+    assert turns("cpu", plan_module.TURN_FLOPS / 3) == 3 and turns("cpu", 1e15) == 1
 
 
 def test_ten_thousand_members_are_planned_in_pieces():
