@@ -89,7 +89,7 @@ def test_two_are_as_good_as_one_and_one_that_is_killed_is_noticed(tmp_path: Path
     assert differences(two, one) == []
     for status, said in end(start(one, 2 * [["--batch-size", "40"]])):
         assert status == 2 and "Traceback" not in said and "preempted" not in said, said
-        assert "holds something else" in said, "each has heard it"
+        assert "holds another study: question.batch_size is 50 there and 40 now" in said
 
     (status, said), (gone, _) = kill(1, killed)
     assert (status, gone) == (75, -signal.SIGKILL)
