@@ -139,7 +139,7 @@ def _roof(axes: Axes, rows: list[dict[str, Any]], field: str, ceilings: list[Any
     ):
         hollow: dict[str, Any] = {} if filled else {"markerfacecolor": "none"}
         axes.plot([], [], mark, color="0.4", ms=4, label=label, **hollow)
-    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    axes.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.08))
     axes.set(
         xscale="log", yscale="log", ylabel="GFLOP/s",
         xlabel="floating-point operations per byte that a step moves, without caches",

@@ -178,6 +178,24 @@ def _sweep(name: str, result: dict[str, Any]) -> Iterator[Target]:
     yield Target("sweep: programs", 4, result["programs"], least=False, unit="programs")
 
 
+def _roofline(name: str, result: dict[str, Any]) -> Iterator[Target]:
+    """The shape and batch at which we are furthest behind."""
+    behind: list[tuple[float, str]] = []
+    for own in result["rows"]:
+        same = {"widths": own["widths"], "batch": own["batch"]}
+        against = ratio(
+            rate(result, system="jaxnets", **same), rate(result, system="torch", **same)
+        )
+        if against is not None:
+            text = f"{len(own['widths'])} x {own['widths'][0]}, batch {own['batch']}"
+            behind.append((against, text))
+    least, where = min(behind, default=(None, ""))
+    yield Target(
+        "depth-width: any shape and batch, against torch", 1.0, least,
+        limit=f"The furthest behind: {where}." if where else "",
+    )  # fmt: skip
+
+
 def _cold(name: str, result: dict[str, Any]) -> Iterator[Target]:
     seconds = {row["name"]: row["seconds"] for row in result["rows"] if not row["void"]}
     own, others = seconds.get("the same and every room"), seconds.get("import jax, flax")
@@ -224,6 +242,7 @@ MAKERS: dict[str, Callable[[str, dict[str, Any]], Iterator[Target]]] = {
     "mnist1d-cnn": _convolutions,
     "resnet20": _convolutions,
     "sweep": _sweep,
+    "depth-width": _roofline,
     "cold-start": _cold,
     "scale": _scale,
 }

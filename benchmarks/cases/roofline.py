@@ -138,12 +138,18 @@ def table_cells(result: dict[str, Any]) -> list[list[str]]:
             )
             usable = row is not None and row["rate"] and not row["void"]
             texts.append(
-                f"{1e6 / row['rate']:,.0f} ({row['flops_per_second'] / 1e9:,.1f})"
+                f"{_micro(row['rate'])} ({row['flops_per_second'] / 1e9:,.1f})"
                 if row is not None and usable
                 else "void"
             )
         cells.append([f"{depth} x {width}", name, *texts])
     return cells
+
+
+def _micro(rate: float) -> str:
+    """Microseconds, with a digit after the point below ten."""
+    micro = 1e6 / rate
+    return f"{micro:,.{0 if micro >= 10 else 1}f}"
 
 
 def machine() -> dict[str, Any]:
