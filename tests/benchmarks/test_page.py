@@ -64,6 +64,13 @@ def test_an_upper_bound():
     assert Target("t", 4, 4, least=False, unit="programs").met
 
 
+def test_the_shape_and_batch_that_is_furthest_behind():
+    rates = {("jaxnets", 8): 100.0, ("torch", 8): 50.0, ("jaxnets", 9): 30.0, ("torch", 9): 40.0}
+    rows = [row(system, rate, widths=[4], batch=batch) for (system, batch), rate in rates.items()]
+    [it] = targets({"depth-width": {"rows": [*rows, row("torch", 1.0, widths=[5], batch=8)]}})
+    assert it.found == 0.75 and not it.met and it.limit == "The furthest behind: 1 x 4, batch 9."
+
+
 def test_a_void_row_shows_no_speed():
     cells = {cells[0]: cells[2:] for cells in table_cells(RESULT)}
     assert cells["keras"] == ["void", "", "", "", "", "", ""]

@@ -18,6 +18,7 @@ import jaxnets as jn
 from jaxnets.population import plan, saver
 from jaxnets.population.folder import STATE
 from jaxnets.population.identity import members as identities
+from jaxnets.population.piece import PieceRun
 from jaxnets.population.program import Compiled
 from jaxnets.population.rows import Layout, Rows
 from jaxnets.population.store import Store
@@ -90,6 +91,12 @@ def small_chunks(patch: Any, turns: int = 1) -> None:
 def save_every_chunk(patch: Any) -> None:
     """Wait for each save before the next chunk."""
     patch.setattr(saver.Saver, "due", lambda self: self._settle() or True)
+
+
+def never_leaving(patch: Any) -> None:
+    """The members of a piece stay together to the end."""
+    train = PieceRun.train
+    patch.setattr(PieceRun, "train", lambda self, others=False: train(self))
 
 
 def interrupt() -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 import jaxnets as jn
-from jaxnets.population import piece
 from jaxnets.population.run import execute
 from tests.population import kept
 from tests.population.bars import Bar, full
@@ -32,14 +31,9 @@ def fit(who: list[jn.Member], out: Path | None = None, **options) -> jn.Runs:
     return train(out, who, lanes=2, epochs=EPOCHS, patience=None, **options)
 
 
-def never_leaving(patch: pytest.MonkeyPatch) -> None:
-    to_the_end = piece.PieceRun.train
-    patch.setattr(piece.PieceRun, "train", lambda self, others=False: to_the_end(self))
-
-
 def test_the_bits_are_those_of_members_that_wait_for_each_other(monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
-        never_leaving(patch)
+        kept.never_leaving(patch)
         waited = at_dispatch(patch, 0, lambda: None)
         expected = fit(some_stop())
     with monkeypatch.context() as patch:
@@ -58,7 +52,7 @@ def test_members_of_different_epochs_side_by_side(every: int, monkeypatch: pytes
     """With as many seconds of training as there were."""
     runs = fit(some_stop(11, every))
     with monkeypatch.context() as patch:
-        never_leaving(patch)
+        kept.never_leaving(patch)
         check_same(runs, fit(some_stop(11, every)))
     assert all(found.run_seconds > 0 for found in runs.groups)
 

@@ -21,8 +21,7 @@ from jaxnets.population.segments import DamagedError, Segment
 from jaxnets.population.stopping import Stopped
 from jaxnets.population.store import Store
 from tests.population import kept
-from tests.population.kept import at_dispatch, check_same, members, train
-from tests.population.test_continuation import interrupt
+from tests.population.kept import at_dispatch, check_same, interrupt, members, train
 
 ARRAYS = {
     "000.train.params.kernel": np.arange(12, dtype=np.float32).reshape(2, 3, 2),
@@ -178,6 +177,7 @@ def test_the_package_has_no_pickle():
 def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stopped in the middle of the second piece, every chunk saved."""
     kept.small_chunks(monkeypatch)
+    kept.never_leaving(monkeypatch)
     with monkeypatch.context() as patch, pytest.raises(Stopped):
         kept.save_every_chunk(patch)
         at_dispatch(patch, 7, interrupt)
@@ -290,6 +290,7 @@ def test_members_that_are_done_are_written_together(
 ):
     """However often is saved; what was written alone is taken away when it is there together."""
     kept.small_chunks(monkeypatch)
+    kept.never_leaving(monkeypatch)
     kept.save_every_chunk(monkeypatch)
     expected = train(tmp_path / "together", members(5))
     [segment] = states(tmp_path / "together")
