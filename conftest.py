@@ -12,8 +12,9 @@ import pytest
 OPTIMIZED = "JAXNETS_TEST_OPTIMIZED"
 """Set in the environment of a process that compiles as users do."""
 QUICK = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-"""XLA's older code generator: with it the tests take half the processor time. XLA ends a process
-that names a flag it does not know, and the first one is gone from jaxlib 0.11.
+"""XLA's older code generator: with it the tests of the laws take little more than half the
+processor time. XLA ends a process that names a flag it does not know, and the first one is gone
+from jaxlib 0.11.2.
 """
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that runs the tests behind its back

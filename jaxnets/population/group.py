@@ -10,7 +10,7 @@ import numpy as np
 from jaxnets.population import identity
 from jaxnets.population.engine import Engine
 from jaxnets.population.group_result import GroupResult
-from jaxnets.population.piece import Keeping, Piece
+from jaxnets.population.piece import Keeping, Piece, PieceRun
 from jaxnets.population.plan import Plan, Program
 from jaxnets.population.progress import Progress
 from jaxnets.population.rows import Layout, Rows, join
@@ -225,15 +225,20 @@ def _trained(
         keeping: how progress is kept.
         load: what is saved of some members; they are the first of them.
     """
-    plan, width = known.plan, known.program.width
+    plan = known.plan
+
+    def together(left: Rows | None, new: np.ndarray) -> PieceRun:
+        states = [rows for rows in (left, load(new)) if rows is not None]
+        places = new if left is None else np.concatenate([left.places, new])
+        piece = way_of(plan.spec.data).piece
+        return piece(plan, compiled, places, join(states) if states else None, progress, keeping)
+
     waiting, left = known.missing, None
     while waiting.size or left is not None:
-        here = known.missing[:0] if left is None else left.places
-        new, waiting = np.split(waiting, [width - len(here)])
-        states = [rows for rows in (left, load(new)) if rows is not None]
-        run = way_of(plan.spec.data).piece(
-            plan, compiled, np.concatenate([here, new]), join(states) if states else None,
-            progress, keeping,
-        )  # fmt: skip
+        free = known.program.width - (0 if left is None else len(left.places))
+        new, waiting = np.split(waiting, [free])
+        run = together(left, new)
+        left = None  # it is on the devices now
         piece, left = run.train(others=waiting.size > 0)
+        del run  # and with it what it has on the devices, before the next one comes
         yield piece
