@@ -1,10 +1,12 @@
 """Lanes of members that have stopped are given to others, and nobody's bits depend on it."""
 
+import weakref
 from pathlib import Path
 
 import pytest
 
 import jaxnets as jn
+from jaxnets.population.piece import PieceRun
 from jaxnets.population.run import execute
 from tests.population import kept
 from tests.population.bars import Bar, full
@@ -82,6 +84,20 @@ def test_stopped_and_continued(number: int, tmp_path: Path, monkeypatch: pytest.
         kept.states(tmp_path / "stopped", runs), kept.states(tmp_path / "undisturbed", expected)
     )
     assert again[0] and before[0] == number
+
+
+def test_a_piece_is_gone_before_the_next_one_comes(monkeypatch: pytest.MonkeyPatch):
+    """And with it its states on the devices, which are made for one at a time."""
+    begin, pieces = PieceRun.__init__, []
+
+    def alone(self: PieceRun, *arguments) -> None:
+        assert [piece() for piece in pieces if piece() is not None] == []
+        pieces.append(weakref.ref(self))
+        begin(self, *arguments)
+
+    monkeypatch.setattr(PieceRun, "__init__", alone)
+    fit(some_stop())
+    assert len(pieces) > 3
 
 
 def test_the_progress_counts_every_epoch_once():
