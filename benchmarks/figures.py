@@ -183,13 +183,15 @@ def scale(result: dict[str, Any]) -> Figure:
     results = np.array([row["planned_result_mib"] for row in rows])
     left.plot(members, peak, "o-", color=OWN, label="peak of the process")
     left.plot(members, peak - results, "s--", color=PEER, label="without the results")
-    left.set(xscale="log", xlabel="members", ylabel="MiB", ylim=(0, None), title="memory")
+    left.set(
+        xscale="log", xlabel="members", ylabel="MiB", ylim=(0, 1.1 * peak.max()), title="memory"
+    )
     left.legend(frameon=False, fontsize=8)
     rate = [row["model_steps_per_second"] for row in rows]
     right.plot(members, rate, "o-", color=OWN)
     right.set(
-        xscale="log", xlabel="members", ylabel="model-steps per second", ylim=(0, None),
-        title="speed, one epoch",
+        xscale="log", xlabel="members", ylabel="model-steps per second",
+        ylim=(0, 1.1 * max(rate)), title="speed, one epoch",
     )  # fmt: skip
     return figure
 
