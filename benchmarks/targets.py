@@ -64,10 +64,6 @@ LIMITS = {
         "`python -m benchmarks.convolutions` has them one by one."
     ),
     "one": "One member uses one device, that is one core; the peers may use all cores.",
-    "convolution one": (
-        "One member has one device: another core helps it only within single operations, and it "
-        "shares what limits populations."
-    ),
 }
 """What limits, by kind of target: shown where one is missed."""
 
@@ -158,6 +154,7 @@ def _convolutions(name: str, result: dict[str, Any]) -> Iterator[Target]:
     best = rate(result, system=TORCH)
     own = rates(result, system="jaxnets")
     wanted = 2.5 if name == "lenet" else 1.0
+    limit = f"{LIMITS['one']} {LIMITS['convolution']}"
     text = "a population, against torch's best"
     several = ratio(max(own, default=None), best)
     yield Target(f"{name}: {text}", wanted, several, limit=LIMITS["convolution"])
@@ -165,9 +162,9 @@ def _convolutions(name: str, result: dict[str, Any]) -> Iterator[Target]:
         f"{name}: any number of members, against torch's best",
         1.0,
         ratio(min(own, default=None), best),
-        limit=LIMITS["convolution one"],
+        limit=limit,
     )
-    yield from _alone(name, result, LIMITS["convolution one"])
+    yield from _alone(name, result, limit)
 
 
 def _sweep(name: str, result: dict[str, Any]) -> Iterator[Target]:

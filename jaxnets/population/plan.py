@@ -34,8 +34,8 @@ TURNS = 16
 TURN_FLOPS = 3e9
 """On a CPU one dispatch serves up to so many members of each device, one after the other, until
 their chunks together have so many floating-point operations: what a dispatch costs is shared among
-them. Beyond that, about a tenth of a second, nothing is gained by it, and taking turns has to be
-compiled, too: each array of a state is taken out and put back."""
+them. No more than that: taking turns has to be compiled, too, since each array of a state is taken
+out and put back."""
 
 ACCELERATOR_LANES = 256
 ACCELERATOR_BYTES = 2**31

@@ -75,15 +75,21 @@ def test_a_finished_run_is_read(undisturbed: tuple[Path, jn.Runs], trained: list
     assert trained == [0] and compiled == []
 
 
+@pytest.mark.parametrize(("leaving", "dispatches"), [(False, 8), (True, 5)])
 def test_stopped_at_any_chunk_and_continued(
-    undisturbed: tuple[Path, jn.Runs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    kept.save_every_chunk(monkeypatch)  # how soon a chunk is looked at decides who leaves when
+    undisturbed: tuple[Path, jn.Runs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    leaving: bool, dispatches: int,
+):  # fmt: skip
+    """The member that learns leaves the one that diverges, and the next come along; or not."""
+    if leaving:
+        kept.save_every_chunk(monkeypatch)  # how soon a chunk is looked at decides who leaves when
+    else:
+        kept.never_leaving(monkeypatch)
     expected = kept.states(*undisturbed)
     with monkeypatch.context() as patch:
         chunks, epochs = at_dispatch(patch, 0, interrupt), 4 * kept.EPOCHS
         train(tmp_path / "counted")
-    assert chunks[0] < 2 * 4, "the one that learns leaves the other, and the next come along"
+    assert chunks[0] == dispatches and (leaving or chunks[1] == epochs)
     for number in range(1, chunks[0] + 1):
         out = tmp_path / str(number)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as caught:
@@ -224,13 +230,14 @@ def test_killed_and_locked_out(undisturbed: tuple[Path, jn.Runs], tmp_path: Path
 def test_a_signal_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: int
 ):
+    kept.never_leaving(monkeypatch)
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     at_dispatch(monkeypatch, 2, lambda: signal.raise_signal(number))
     with pytest.raises(Stopped, match=f"saved in {tmp_path}: run the same again") as caught:
         train(tmp_path)
     assert caught.value.status == status
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
-    assert segments.look(max((tmp_path / "state").iterdir())).reached[0] == 4
+    assert segments.look(max((tmp_path / "state").iterdir())).reached == (4, 2)
 
 
 def test_the_second_signal_acts_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -51,7 +51,6 @@ def test_the_bits_are_those_of_members_that_wait_for_each_other(monkeypatch: pyt
 
 @pytest.mark.parametrize("every", [2, 3, 5])
 def test_members_of_different_epochs_side_by_side(every: int, monkeypatch: pytest.MonkeyPatch):
-    """With as many seconds of training as there were."""
     runs = fit(some_stop(11, every))
     with monkeypatch.context() as patch:
         kept.never_leaving(patch)
