@@ -35,7 +35,7 @@ def throughput(result: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     names = [row["name"] for row in bars]
     places = np.arange(len(bars))
-    colors = [OWN if row["system"] == "jaxnets" else PEER for row in bars]
+    colors = [OWN if row["system"].startswith("jaxnets") else PEER for row in bars]
     rates = np.array([row["rate"] for row in bars])
     low = rates - np.array([row["lowest"] for row in bars])
     high = np.array([row["highest"] for row in bars]) - rates

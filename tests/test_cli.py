@@ -58,6 +58,7 @@ def test_a_mistake_is_one_line_and_status_2():
         (["--out", "/dev/null"], "/dev/null is a file, expected a folder"),
         (["--out", "/dev/null/x"], "/dev/null/x cannot be written to: Not a directory"),
         (["--devices", "0"], "devices: expected at least 1, got 0"),
+        (["--lanes", "0"], "lanes: expected at least 1, got 0"),
     ],
 )
 def test_mistakes(arguments, message, capsys, tmp_path, monkeypatch):

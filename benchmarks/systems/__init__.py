@@ -53,6 +53,7 @@ def threads_label(threads: int) -> str:
 
 SYSTEMS: dict[str, System] = {
     "jaxnets": System("jaxnets", "jaxnets_fit", "jax"),
+    "jaxnets-lanes": System("jaxnets side by side", "jaxnets_lanes", "jax"),
     "flax-loop": System("Flax, hand-written loop", "flax_loop", "flax"),
     "flax-scan": System("Flax, hand-written scan", "flax_scan", "flax"),
     "torch": System("torch, eager", "torch_eager", "torch"),

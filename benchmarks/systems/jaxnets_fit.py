@@ -1,6 +1,6 @@
 """jaxnets as its users call it: `jaxnets.fit`, all of it on the clock."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -36,8 +36,8 @@ def dataset(job: Job) -> jn.data.Dataset:
     return jn.data.Dataset.from_splits(train=(x, y), valid=None, test=None)
 
 
-def fit(job: Job, data: jn.data.Dataset, seed: int) -> "jn.Runs":
-    """Train the job's members."""
+def fit(job: Job, data: jn.data.Dataset, seed: int, lanes: int | None = None) -> "jn.Runs":
+    """Train the job's members, ``lanes`` of them side by side on each device."""
     problem = job.problem
     return jn.fit(
         jax.random.key(seed),
@@ -49,16 +49,27 @@ def fit(job: Job, data: jn.data.Dataset, seed: int) -> "jn.Runs":
         batch_size=problem.batch,
         metrics=[],
         progress=False,
+        lanes=lanes,
     )
 
 
 def variants(job: Job) -> Iterator[Variant]:
     """One: what it does by itself."""
     jn.use_all_cores()
-    data = dataset(job)
+    yield Variant(where(), trained(job, dataset(job)))
+
+
+def where() -> str:
+    """The devices, in words."""
+    devices = jax.local_devices()
+    return f"{len(devices)} {devices[0].platform} device{'s' * (len(devices) > 1)}"
+
+
+def trained(job: Job, data: jn.data.Dataset, lanes: int | None = None) -> Callable[[int], Outcome]:
+    """``seed -> Outcome``."""
 
     def train(seed: int) -> Outcome:
-        runs = fit(job, data, seed)
+        runs = fit(job, data, seed, lanes)
         group = runs.groups[0]
         steps = np.unique(group.steps)
         return Outcome(
@@ -67,5 +78,4 @@ def variants(job: Job) -> Iterator[Variant]:
             parameters=sum(leaf[0].size for leaf in jax.tree.leaves(group.kept[0])),
         )
 
-    devices = jax.local_devices()
-    yield Variant(f"{len(devices)} {devices[0].platform} device{'s' * (len(devices) > 1)}", train)
+    return train

@@ -36,6 +36,7 @@ class Study:
         question: what is asked.
         data: ready for training.
         devices: where the members run.
+        lanes: how many of them side by side on each device, see `jaxnets.make_plan`.
         measure: what decides.
         shapes: depth and width of every architecture.
     """
@@ -43,6 +44,7 @@ class Study:
     question: DepthWidth
     data: Dataset
     devices: tuple[jax.Device, ...]
+    lanes: int | None
     measure: Measure
     shapes: tuple[tuple[int, int], ...]
 
@@ -76,14 +78,15 @@ class Study:
             monitor=f"valid_{self.measure.name}",
             keep="best",
         )
-        return make_plan(spec, devices=self.devices)
+        return make_plan(spec, lanes=self.lanes, devices=self.devices)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """All that decides the numbers of a member; a folder belongs to one identity."""
         asked = self.question.to_json()
         settings = {name: value for name, value in asked.items() if name not in EXTENT}
-        return identity(self.plan, {"study": "depth-width", "question": settings})
+        own = {"study": "depth-width", "question": settings, "lanes": self.lanes}
+        return identity(self.plan, own)
 
     def open(self, out: str | Path, *, save_every: float = SAVE_EVERY) -> Session:
         """Look into the folder and find out before training whether it can take the answer.
@@ -108,6 +111,7 @@ def prepare(
     *,
     data: Dataset | None = None,
     devices: Sequence[jax.Device] | None = None,
+    lanes: int | None = None,
 ) -> Study:
     """Load the data and work out the shapes; nothing is compiled, no file is touched.
 
@@ -116,6 +120,7 @@ def prepare(
         data: a data set of your own, used as it is, instead of ``question.dataset``; its
             fingerprint is part of the study's identity.
         devices: where to run; ``None``: every local device.
+        lanes: members side by side on each device, see `jaxnets.make_plan`.
 
     Returns:
         The study.
@@ -133,7 +138,7 @@ def prepare(
     except ValueError as error:
         raise ValueError(str(error).replace("budget", "params", 1)) from None
     places = tuple(jax.local_devices() if devices is None else devices)
-    return Study(question, ready, places, measure, tuple(shapes))
+    return Study(question, ready, places, lanes, measure, tuple(shapes))
 
 
 def run(
@@ -142,6 +147,7 @@ def run(
     *,
     data: Dataset | None = None,
     devices: Sequence[jax.Device] | None = None,
+    lanes: int | None = None,
     progress: bool | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
@@ -152,6 +158,7 @@ def run(
         out: the folder.
         data: a data set of your own instead of ``question.dataset``.
         devices: where to run; ``None``: every local device.
+        lanes: members side by side on each device, see `jaxnets.make_plan`.
         progress: whether to show a progress bar; ``None``: if standard error is a terminal.
         tell: called with texts and `rich` tables that say what is going on.
 
@@ -167,4 +174,5 @@ def run(
         >>> report.summary[["depth", "width", "parameters"]].values.tolist()
         [[1, 12, 62]]
     """
-    return prepare(question, data=data, devices=devices).open(out).run(progress=progress, tell=tell)
+    study = prepare(question, data=data, devices=devices, lanes=lanes)
+    return study.open(out).run(progress=progress, tell=tell)

@@ -135,6 +135,14 @@ def test_the_folder_of_another_question_is_refused(finished, change, message):
         study.open(finished[0])
 
 
+def test_other_lanes_are_other_last_bits_and_refused(finished, tmp_path):
+    study = prepare(QUESTION, lanes=2)
+    assert [program.lanes for program in study.plan.programs] == [2, 2]
+    with pytest.raises(ValueError, match="holds another study: lanes is null there and 2 now"):
+        study.open(finished[0])
+    assert run(QUESTION, tmp_path / "two", lanes=2, progress=False).trained == 4
+
+
 def test_other_data_or_versions_are_refused(finished, tmp_path):
     data = prepare(QUESTION).data
     study = prepare(QUESTION, data=with_test_labels(data, 1 - data.test.y))
