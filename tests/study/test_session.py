@@ -140,7 +140,7 @@ def test_other_lanes_are_other_last_bits_and_refused(finished, tmp_path):
     assert [program.lanes for program in study.plan.programs] == [2, 2]
     with pytest.raises(ValueError, match="holds another study: lanes is null there and 2 now"):
         study.open(finished[0])
-    assert run(QUESTION, tmp_path / "two", lanes=2, progress=False).trained == 4
+    assert run(QUESTION, tmp_path / "two", lanes=2, progress=False).trained == 8
 
 
 def test_other_data_or_versions_are_refused(finished, tmp_path):
