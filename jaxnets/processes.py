@@ -29,12 +29,15 @@ SILENCE = "JAXNETS_SILENCE"
 as gone; 30 if it is not set."""
 
 _HEART, _OUT = "jaxnets/heart", "jaxnets/out"
-"""Where each says that it lives, and that it leaves the job."""
+"""Where each says that it lives, and that it leaves the job; or where another one says for it that
+it is gone, so that nobody else has to find that out by waiting."""
 
 _GONE = (
     "process {} of {} is gone; what process {} has done is saved. Start all of them again to go on "
     "from there."
 )
+
+_LEFT_BY_ITSELF = "left"
 
 _TASKS = itertools.count()
 
@@ -168,15 +171,17 @@ class Processes:
         # suspended, a coordinator that was slow), the others have not been silent.
         beat, silent, patience = "", 0, _silence() / POLL
         while True:
-            ended = self._look(f"{_OUT}/{index}") is not None  # it may have said the word before
+            out = self._look(f"{_OUT}/{index}")  # it may have said the word before
             word = self._look(self._key(name, index))
             if word is not None:
                 return word
-            if ended:
-                raise LostProcessError(_ENDED.format(index, self.count, self.index))
+            if out is not None:
+                why = _ENDED if out == _LEFT_BY_ITSELF else _GONE
+                raise LostProcessError(why.format(index, self.count, self.index))
             now = self._look(f"{_HEART}/{index}") or ""
             beat, silent = now, silent + 1 if now == beat else 0
             if silent > patience:
+                self._put_out(index, "gone")
                 raise LostProcessError(_GONE.format(index, self.count, self.index))
             time.sleep(POLL)
 
@@ -210,6 +215,9 @@ class Processes:
                     f"{index} is asked for something else than process {self.index}."
                 )
 
+    def _put_out(self, index: int, why: str) -> None:
+        self.client.key_value_set(f"{_OUT}/{index}", why, allow_overwrite=True)
+
     def _key(self, name: str, index: int) -> str:
         return f"jaxnets/{self.task}/{name}/{index}"
 
@@ -234,7 +242,7 @@ def leave() -> None:
     client, index = _coordinator()
     job = Processes(index, jax.process_count(), client, next(_TASKS))
     with contextlib.suppress(LostProcessError):
-        client.key_value_set(f"{_OUT}/{index}", "left")
+        job._put_out(index, _LEFT_BY_ITSELF)
         for _ in range(int(_silence() / POLL) if job.leads else 0):
             if all(job._look(f"{_OUT}/{other}") for other in range(job.count)):
                 break

@@ -187,7 +187,7 @@ class Board:
     def __init__(self) -> None:
         self.words: dict[str, str] = {}
 
-    def key_value_set(self, key: str, word: str) -> None:
+    def key_value_set(self, key: str, word: str, allow_overwrite: bool = False) -> None:
         self.words[key] = word
 
     def key_value_try_get(self, key: str) -> str:
@@ -212,6 +212,10 @@ def test_who_says_nothing_and_has_no_heart_is_gone(pair: tuple[Processes, Proces
     with pytest.raises(LostProcessError, match="process 1 of 2 is gone; what process 0"):
         first.meet("end")
     assert time.monotonic() - begin >= 1.2
+    begin = time.monotonic()  # nobody waits for it a second time, nor is told that it said why
+    with pytest.raises(LostProcessError, match="process 1 of 2 is gone; what process 0"):
+        first.hear("more", 1)
+    assert time.monotonic() - begin < 1.0
 
 
 def test_a_process_that_was_held_up_itself_does_not_take_the_others_for_gone(
