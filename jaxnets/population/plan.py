@@ -32,10 +32,10 @@ one step at least."""
 
 TURNS = 16
 TURN_FLOPS = 3e9
-"""On a CPU the lanes of each device take up to so many turns in one dispatch, one after the other,
-until their chunks together have so many floating-point operations: what a dispatch costs is shared
-among them. No more than that: taking turns has to be compiled, too, since each array of a state is
-taken out and put back."""
+"""On a CPU the lanes of each device take so many turns in one dispatch, one after the other, where
+one chunk of them has fewer floating-point operations than that: what a dispatch costs is shared
+among them. Elsewhere there is one turn: taking several has to be compiled, too, since each array of
+a state is taken out and put back."""
 
 ACCELERATOR_LANES = 256
 ACCELERATOR_BYTES = 2**31
@@ -252,7 +252,7 @@ def _lanes(platform: str, state_bytes: int, room: float) -> int:
 
 
 def _turns(platform: str, flops: float) -> int:
-    return min(TURNS, math.ceil(TURN_FLOPS / flops)) if platform == "cpu" else 1
+    return TURNS if platform == "cpu" and flops < TURN_FLOPS else 1
 
 
 def _bytes(tree: Any) -> int:
