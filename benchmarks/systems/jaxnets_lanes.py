@@ -10,7 +10,7 @@ LANES = (4, 8, 16)
 
 
 def variants(job: Job) -> Iterator[Variant]:
-    """As many as its members can fill on the device."""
+    """One for each number of lanes."""
     jn.use_all_cores()
     data = dataset(job)
     for lanes in LANES:
