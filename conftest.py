@@ -16,6 +16,8 @@ QUICK = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_co
 processor time. XLA ends a process that names a flag it does not know, and the first one is gone
 from jaxlib 0.11.2.
 """
+USERS = os.environ.get("XLA_FLAGS", "").replace(QUICK, "").strip()
+"""What was set before, by whoever runs the tests."""
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell that runs the tests behind its back
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,19 +28,11 @@ jax.config.update("jax_enable_compilation_cache", False)  # what is counted here
 
 def compile_quickly() -> None:
     """Most of the time goes into compiling programs that run for a millisecond. What depends on
-    the real compiler is marked ``optimized``.
-
-    XLA reads its flags once, when the first device is asked for; the processes that tests start
-    are not to read these.
+    the real compiler is marked ``optimized``. Processes that tests start inherit XLA's flags.
     """
     jax.config.update("jax_disable_most_optimizations", True)
     if jax.__version_info__ < (0, 11):
-        before = os.environ.get("XLA_FLAGS")
-        os.environ["XLA_FLAGS"] = f"{QUICK} {before or ''}"
-        jax.devices()
-        del os.environ["XLA_FLAGS"]
-        if before is not None:
-            os.environ["XLA_FLAGS"] = before
+        os.environ["XLA_FLAGS"] = f"{USERS} {QUICK}"
 
 
 if OPTIMIZED not in os.environ:
@@ -58,7 +52,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "0", pyfuncitem.nodeid],
-        cwd=pyfuncitem.config.rootpath, env=os.environ | {OPTIMIZED: "1"},
+        cwd=pyfuncitem.config.rootpath, env=os.environ | {OPTIMIZED: "1", "XLA_FLAGS": USERS},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout

@@ -18,6 +18,7 @@ import jaxnets as jn
 
 jn.use_all_cores()
 FOLDER = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
+FOLDER.mkdir(parents=True, exist_ok=True)
 ROWS, FEATURES = 20_000, 32
 
 

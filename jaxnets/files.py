@@ -258,6 +258,16 @@ def check_writable(folder: Path, needed: int) -> None:
         )
 
 
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder; 0 if there is none. What goes meanwhile is not counted."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(place, name)).st_size
+    return total
+
+
 def _umask() -> int:
     """The permissions that new files must not have; the system only tells when it is set."""
     mask = os.umask(0o022)

@@ -90,7 +90,8 @@ def check_number(name: str, value: object, interval: Interval = ANY, where: str 
 
     Raises:
         TypeError: ``value`` is not one concrete real number.
-        ValueError: ``value`` is not finite or lies outside the interval.
+        ValueError: ``value`` is not finite or lies outside the interval, as it is or rounded to
+            float32.
 
     Example:
         >>> check_number("momentum", 1.5, DECAY, where="member 3: ")
@@ -108,8 +109,13 @@ def check_number(name: str, value: object, interval: Interval = ANY, where: str 
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{where}{name}: expected a real number, got {value!r:.80}.")
     number = float(value)
-    if not math.isfinite(number) or number not in interval:
-        raise ValueError(f"{where}{name}: expected a finite number in {interval}, got {number:g}.")
+    with np.errstate(over="ignore"):
+        single = float(np.float32(number))  # as it is going to be used
+    if not math.isfinite(number) or number not in interval or single not in interval:
+        rounded = "" if single == number or number not in interval else f", {single:g} in float32"
+        raise ValueError(
+            f"{where}{name}: expected a finite number in {interval}, got {number:.8g}{rounded}."
+        )
     return number
 
 

@@ -76,7 +76,7 @@ def top_k_accuracy(k: int) -> Metric:
         at_label = index == labels[..., None]
         own = jnp.sum(jnp.where(at_label, outputs, 0), axis=-1)[..., None]
         before = (outputs > own) | ((outputs == own) & (index < labels[..., None]))
-        valid = ~jnp.any(jnp.isnan(outputs), axis=-1)
+        valid = jnp.any(at_label, axis=-1) & ~jnp.any(jnp.isnan(outputs), axis=-1)
         return per_example((jnp.sum(before, axis=-1) < k) & valid)
 
     metric.__name__ = metric.__qualname__ = name

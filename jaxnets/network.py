@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -42,6 +42,8 @@ class Network:
             two functions themselves unless something better is known.
         numbers_at_init: hyperparameters of the network's own that ``init`` takes as a third
             argument, a mapping from names to numbers, because initial parameters depend on them.
+        kinds: the types of what ``identity`` is made of: 2, 2.0 and True are equal, and a network
+            made with one of them need not be the network made with another.
 
     Example:
         A straight line, without any module system:
@@ -62,6 +64,7 @@ class Network:
     name: str = field(default="network", compare=False)
     identity: Hashable = None
     numbers_at_init: tuple[str, ...] = field(default=(), compare=False)
+    kinds: Hashable = ()
 
     def __post_init__(self) -> None:
         """Fall back on the functions as the identity."""
@@ -77,7 +80,9 @@ class Network:
 def from_linen(module: linen.Module) -> Network:
     """Wrap any Linen module.
 
-    ``train=`` is passed on if ``__call__`` has such an argument. Every random stream the module
+    Whether this is training is passed on to each argument of ``__call__`` that is called ``train``,
+    ``training`` or ``is_training``, the opposite to ``deterministic`` and
+    ``use_running_average``. Every random stream the module
     asks for (``make_rng("dropout")``, ...) is fed from the one key of the call. Every collection
     except ``params`` is state; all of them but ``"hyper"`` may change while training and none in
     evaluation. A module whose initial parameters depend on numbers of its own in ``"hyper"``, at
@@ -111,15 +116,41 @@ def from_linen(module: linen.Module) -> Network:
             f"network: {type(module).__name__} has a field that cannot be hashed ({error}); "
             "declare it as a tuple so that equal modules are recognised as one architecture."
         ) from None
-    return _from_linen(module)
+    return _from_linen(module, _kinds(module))
 
 
-@functools.cache
-def _from_linen(module: linen.Module) -> Network:
-    takes_train = "train" in inspect.signature(type(module).__call__).parameters
+TRAINING = {
+    "train": True,
+    "training": True,
+    "is_training": True,
+    "deterministic": False,
+    "use_running_average": False,
+}
+"""Arguments by which modules are told that they are being trained, and what they are told then."""
+
+
+def _kinds(value: Any) -> Hashable:
+    """The types in a module, with those of the fields of its fields."""
+    parts: Iterable[Any] = ()
+    if isinstance(value, linen.Module):
+        names = (name for name in value.__dataclass_fields__ if name not in ("parent", "name"))
+        parts = (getattr(value, name) for name in names)
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, tuple):
+        parts = value
+    inner = tuple(_kinds(part) for part in parts)
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    return (name, *inner) if inner else name
+
+
+@functools.lru_cache(maxsize=1024)
+def _from_linen(module: linen.Module, kinds: Hashable) -> Network:
+    known = inspect.signature(type(module).__call__).parameters
+    told = {name: value for name, value in TRAINING.items() if name in known}
 
     def keywords(train: bool) -> dict[str, Any]:
-        return {"train": train} if takes_train else {}
+        return {name: value if train else not value for name, value in told.items()}
 
     def init(key: jax.Array, x: Any, numbers: Mapping[str, Any] | None = None) -> Initialized:
         variables = dict(_init(module, key, x, numbers or {}, keywords(False)))
@@ -139,7 +170,9 @@ def _from_linen(module: linen.Module) -> Network:
         return outputs, {**state, **changed}
 
     at_init = getattr(module, "numbers_at_init", ())
-    return Network(init, apply, name=_name(module), identity=module, numbers_at_init=at_init)
+    return Network(
+        init, apply, name=_name(module), identity=module, numbers_at_init=at_init, kinds=kinds
+    )
 
 
 def _init(

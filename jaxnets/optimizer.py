@@ -129,7 +129,7 @@ def from_optax(
             have.
 
     Returns:
-        The optimizer. Only the same object has the same structure.
+        The optimizer. Only the same object with the same numbers has the same structure.
 
     Raises:
         TypeError: neither of the two; an argument without a default; a default that is no number.
@@ -163,7 +163,8 @@ def from_optax(
             )
         return made
 
-    return Optimizer(name, ("from_optax", factory), tuple(numbers.items()), build)
+    structure = ("from_optax", factory, tuple(numbers))  # the program has these, and no others
+    return Optimizer(name, structure, tuple(numbers.items()), build)
 
 
 def assemble(

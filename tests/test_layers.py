@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, str] = {
     "optim": "errors optimizer penalties",
     "nn": "compilation devices environment errors files",
     "data": "errors files rng",
-    "train": "data devices errors hyper losses metrics network optim penalties rng",
+    "train": "data devices errors hyper losses metrics network numerics optim penalties rng",
     "population": "data devices environment errors files hyper network nn processes rng train",
     "study": "data environment errors files nn optim population jaxnets",
     "verify": "data environment errors nn optim population rng jaxnets",

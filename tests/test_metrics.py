@@ -66,6 +66,13 @@ def test_equal_outputs_do_not_all_count():
     np.testing.assert_array_equal(metrics.accuracy(outputs, batch), [1.0, 0.0, 0.0, 0.0])
 
 
+def test_a_label_that_there_is_not_is_never_right():
+    outputs, batch = -jnp.ones((3, 4)), SimpleNamespace(y=jnp.array([7, -1, 1]))
+    for metric in (metrics.accuracy, metrics.top_k_accuracy(2), metrics.top_k_accuracy(4)):
+        np.testing.assert_array_equal(metric(outputs, batch)[:2], [0.0, 0.0])
+    np.testing.assert_array_equal(metrics.top_k_accuracy(2)(outputs, batch), [0.0, 0.0, 1.0])
+
+
 def test_positions_of_an_example_are_averaged():
     outputs = jnp.eye(2)[jnp.array([[0, 1, 1, 1]])]
     batch = SimpleNamespace(y=jnp.array([[0, 0, 0, 1]]))

@@ -122,6 +122,36 @@ def test_training_without_a_key_is_refused_by_what_draws():
     assert network.apply({}, {}, X, key=None, train=False)[0] is not None
 
 
+@pytest.mark.parametrize(
+    ("argument", "in_training"),
+    [("train", 1), ("training", 1), ("is_training", 1), ("deterministic", 0),
+     ("use_running_average", 0)],
+)  # fmt: skip
+def test_whatever_training_is_called(argument: str, in_training: float):
+    names: dict = {}
+    exec(f"def call(self, x, {argument}=None): return x + float({argument})", names)
+    module = type("Told", (nn.Module,), {"__call__": names["call"], "__annotations__": {}})()
+    network = from_linen(module)
+    for train in (False, True):
+        (value,), _ = network.apply({}, {}, jnp.zeros(1), key=KEY, train=train)
+        assert value == (in_training if train else 1 - in_training)
+
+
+class Power(nn.Module):
+    of: object = 2
+
+    def __call__(self, x):
+        return x / 3 if isinstance(self.of, float) else x
+
+
+def test_equal_numbers_of_different_types_are_different_architectures():
+    two, real, yes = (from_linen(Power(of)) for of in (2, 2.0, (True, (1,))))
+    assert two != real and two.apply({}, {}, X, key=None, train=False)[0] is X
+    third = real.apply({}, {}, X, key=None, train=False)[0]
+    np.testing.assert_allclose(third, X / 3, rtol=1e-6)
+    assert yes != from_linen(Power((1, (1,)))) and yes == from_linen(Power((True, (1,))))
+
+
 def test_equal_modules_are_one_architecture():
     assert from_linen(jn.nn.MLP([4], 2)) is from_linen(jn.nn.MLP((4,), outputs=2))
     assert from_linen(jn.nn.MLP([4], 2)) != from_linen(jn.nn.MLP([5], 2))

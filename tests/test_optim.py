@@ -380,3 +380,12 @@ BAD = [
 def test_mistakes(make_it, error, message):
     with pytest.raises(error, match=message):
         make_it()
+
+
+def test_the_numbers_of_a_users_optimizer_are_part_of_its_structure():
+    """Which of a function's arguments are numbers depends on the defaults that are given."""
+    plain, heavy = (
+        optim.from_optax(optax.sgd, learning_rate=0.1, **k) for k in ({}, {"momentum": 0.9})
+    )
+    assert plain.structure != heavy.structure
+    assert plain.structure == optim.from_optax(optax.sgd, learning_rate=0.2).structure

@@ -4,6 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import jax
+
+import jaxnets as jn
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -11,6 +15,13 @@ README = (ROOT / "README.md").read_text()
 def test_the_example_is_the_script():
     block = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert block and block[1].strip() in (ROOT / "examples/00_readme.py").read_text()
+
+
+def test_the_example_with_data_of_ones_own(capsys):
+    block = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    names = {"jax": jax, "jn": jn}
+    exec(block.replace("epochs=100", "epochs=3"), names)
+    assert "'kernel': (10," in capsys.readouterr().out and len(names["runs"]) == 10
 
 
 def cells(heading: str) -> list[list[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from jaxnets.hyper import check_number
 from jaxnets.population.folder import keeping, shared_settings
 from jaxnets.population.group_result import GroupResult
 from jaxnets.population.plan import Plan, make_plan
@@ -86,6 +87,7 @@ def fit(
         >>> dict(runs.history.sizes)
         {'member': 4, 'epoch': 3}
     """
+    _check_arguments(progress, out, save_every)
     spec = make_spec(
         key, data, members, epochs=epochs, loss=loss, optimizer=optimizer, batch_size=batch_size,
         **options,
@@ -102,6 +104,15 @@ def fit(
         make_progress(plan, progress) as bar,
     ):
         return runs_of(plan, execute(plan, bar, keep))
+
+
+def _check_arguments(progress: object, out: object, save_every: object) -> None:
+    if progress is not None and not isinstance(progress, bool):
+        raise TypeError(f"progress: expected True, False or None, got {progress!r:.80}.")
+    if out is not None and not isinstance(out, str | Path):
+        raise TypeError(f"out: expected the path of a folder, got {out!r:.80}.")
+    if check_number("save_every", save_every) < 0:
+        raise ValueError(f"save_every: expected at least 0 seconds, got {save_every}.")
 
 
 def runs_of(plan: Plan, results: Iterable[GroupResult]) -> Runs:

@@ -33,7 +33,9 @@ def shared_settings(
     spec: Spec, *, loss: Any, optimizer: Any, batch_size: int, lanes: int | None, **options: Any
 ) -> Words:
     """What all members of a folder have in common by the user's choice, in words for JSON."""
-    given = {k: v for k, v in options.items() if k in _RECIPE}
+    # Members may have losses of their own: what is monitored need not be there with this one.
+    selection = {k: v for k, v in options.items() if k in ("monitor", "mode")}
+    given = {k: v for k, v in options.items() if k in _RECIPE and k not in selection}
     given["keep"] = spec.groups[0].recipe.keep
     recipe = make_recipe(
         spec.members[0].network, loss=loss, optimizer=optimizer, batch_size=batch_size, **given
@@ -42,9 +44,10 @@ def shared_settings(
         "loss", "batch_size", "metrics", "shuffle", "augment", "keep", "monitor", "mode",
         "patience", "unroll",
     )  # fmt: skip
+    common = {name: getattr(recipe, name) for name in names} | selection
     return {
         "optimizer": describe(recipe.optimizer.structure),
-        **{name: describe(getattr(recipe, name)) for name in names},
+        **describe(common),
         "lanes": lanes,
         "widths": spec.widths,
     }
@@ -106,7 +109,7 @@ def opened(
         out: the folder; made if need be.
         owner: whose it must be, see `identity`.
         new: the manifest of a new folder, without format and owner.
-        needed: bytes that will be written.
+        needed: bytes that the states of all members take; what is there already counts.
         tell: called with a sentence where something is wrong.
         save_every: least number of seconds between two saves.
 
@@ -121,7 +124,7 @@ def opened(
     if save_every < 0:
         raise ValueError(f"save_every: expected at least 0 seconds, got {save_every}.")
     check_owner(out, owner)
-    files.check_writable(out, needed)
+    files.check_writable(out, max(0, needed - files.size_of(out / STATE)))
     processes = Processes.current()
     if processes is not None:
         # Before anybody writes: what one has written is another study to who asks for another.

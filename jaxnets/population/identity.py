@@ -21,6 +21,12 @@ from jaxnets.population.workshop import Blueprint
 VERSIONED = ("jax", "jaxlib", "jaxnets", "flax", "optax", "numpy", "builtins", "functools")
 """Packages whose version is written down: of their functions the name says enough."""
 
+CONSTANTS = (
+    bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset,
+    np.ndarray, np.generic, jax.Array,
+)  # fmt: skip
+"""What a name in a module or a class may stand for besides code, and is written down."""
+
 Words = Any
 """What JSON knows: dictionaries, lists, strings, numbers."""
 
@@ -71,9 +77,10 @@ def describe(value: object) -> Words:
     """The same words for the same thing, in every process.
 
     Of a function that is not from a package whose version is known it is the name, the compiled
-    code, defaults, what it has closed over, and the functions and constants of its own module that
-    it names, these in turn. What is not seen: code that it reaches through an object or another
-    module, and what it reads from the world.
+    code, defaults, what it has closed over, and the functions, classes and constants (numbers,
+    texts, arrays, and lists and dictionaries of them) of its own module that it names, these in
+    turn; of a class its methods, properties and constants. What is not seen: code that it reaches
+    through another module or an object there, and what it reads from the world.
 
     Args:
         value: numbers, texts, arrays, dataclasses, Linen modules, functions, and all that is built
@@ -141,14 +148,39 @@ def _dataclass(value: Any, above: tuple[int, ...]) -> Words:
 
 
 def _class_code(cls: type, above: tuple[int, ...]) -> Words:
-    """The methods of a class and of those it is made from, down to a known package."""
+    """The methods, properties and constants of a class and of those it is made from, down to a
+    known package.
+    """
+    if id(cls) in above:
+        return "itself"
+    above = (*above, id(cls))
+    fields = getattr(cls, "__dataclass_fields__", {})
     return {
-        f"{_name(own)}.{name}": _describe(inspect.unwrap(entry), above)
+        f"{_name(own)}.{name}": _describe(entry, above)
         for own in cls.__mro__
         if not _versioned(own)
-        for name, entry in sorted(vars(own).items())
-        if isinstance(entry, FunctionType) and inspect.unwrap(entry).__module__ == own.__module__
+        for name, entry in ((n, _innermost(e)) for n, e in sorted(vars(own).items()))
+        if (
+            entry.__module__ == own.__module__
+            if isinstance(entry, FunctionType)
+            else name not in fields and not name.startswith("_") and _is_constant(entry)
+        )
     }
+
+
+def _innermost(entry: Any) -> Any:
+    """The function in what a class holds: a method, a property, Linen's wrappings of them."""
+    inner: Any
+    match entry:
+        case staticmethod() | classmethod():
+            inner = entry.__func__
+        case property():
+            inner = entry.fget
+        case functools.cached_property():
+            inner = entry.func
+        case _:
+            inner = getattr(entry, "__wrapped__", None) or getattr(entry, "wrapped", None)
+    return entry if inner is None else _innermost(inner)
 
 
 def _function(value: Any, above: tuple[int, ...]) -> Words:
@@ -170,7 +202,10 @@ def _function(value: Any, above: tuple[int, ...]) -> Words:
         words["code"] = _code(function.__code__)
         names = {k: v for k, v in _names(function) if _is_own(v)}
         if names:
-            words["names"] = _describe(names, above)
+            words["names"] = {
+                k: _class_code(v, above) if isinstance(v, type) else _describe(v, above)
+                for k, v in names.items()
+            }
     return words if len(words) > 1 else words["name"]
 
 
@@ -195,10 +230,18 @@ def _names(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _is_own(value: Any) -> bool:
-    if callable(value) and not isinstance(value, type):
+    if isinstance(value, functools.partial):
+        return True
+    if isinstance(value, type):
+        return not _versioned(value)
+    if callable(value):
         inner = inspect.unwrap(value)
         return isinstance(inner, FunctionType) and not _versioned(inner)
-    return value is None or isinstance(value, bool | int | float | str | tuple)
+    return _is_constant(value)
+
+
+def _is_constant(value: Any) -> bool:
+    return value is None or isinstance(value, CONSTANTS)
 
 
 def _code(code: CodeType) -> str:
@@ -216,7 +259,9 @@ def _code(code: CodeType) -> str:
 
 def _object(value: Any, above: tuple[int, ...]) -> Words:
     """An object of some other class: the class and what the object holds."""
-    return {"name": _name(type(value)), **_describe(dict(getattr(value, "__dict__", {})), above)}
+    cls = type(value)
+    words = {"name": _name(cls), **_describe(dict(getattr(value, "__dict__", {})), above)}
+    return words if _versioned(cls) else words | {"code": _class_code(cls, above)}
 
 
 def _name(value: Any) -> str:

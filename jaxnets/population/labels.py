@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from jaxnets.population.group_result import GroupResult
-from jaxnets.population.members import Member
+from jaxnets.population.members import CHOICES, Member
 from jaxnets.population.spec import Spec
 from jaxnets.train import Fault
 
@@ -52,9 +52,29 @@ def fault_name(code: int) -> str:
     return "" if code == Fault.NONE else Fault(int(code)).name.lower()
 
 
+def _tell_apart(name: str, members: Sequence[Member], found: list[dict[str, Any]]) -> None:
+    """Number the labels of different things that have the same: two lambdas, one optimizer with a
+    schedule and one without. Optimizers that differ in their numbers alone are not different.
+    """
+    known: dict[Any, list[Any]] = {}
+    places = []
+    for member in members:
+        thing = member.network if name == "network" else member.choices.get(name)
+        thing = getattr(thing, "structure", thing)
+        same = known.setdefault(member.coordinates.get(name), [])
+        if thing not in same:
+            same.append(thing)
+        places.append(same.index(thing))
+    for labels, place in zip(found, places, strict=True):
+        if len(known[labels.get(name)]) > 1:
+            labels[name] = f"{labels[name]} #{place + 1}"
+
+
 def _coordinates(members: Sequence[Member]) -> dict[str, Any]:
     """One array per coordinate; a member that lacks it has NaN, or an empty string."""
     found = [member.coordinates for member in members]
+    for name in ("network", *CHOICES):
+        _tell_apart(name, members, found)
     names = list(dict.fromkeys(name for one in found for name in one))
     columns = {}
     for name in names:

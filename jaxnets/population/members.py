@@ -16,6 +16,13 @@ from jaxnets.network import Network, as_network
 CHOICES = ("optimizer", "loss", "batch_size")
 """What a member may choose for itself besides its network; each choice is another program."""
 
+LABELS = frozenset({
+    "member", "epoch", "network", "depth", "width", *CHOICES,
+    "epochs", "best_epoch", "diverged", "fault", "fault_step",
+})  # fmt: skip
+RECORDS = ("train_", "valid_")
+"""What results are labelled with besides hyperparameters and seeds: whole names, and beginnings."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -32,7 +39,7 @@ class Member:
     Raises:
         TypeError: a seed that is no integer, a hyperparameter that is no number.
         ValueError: an unknown name of a seed or choice, a seed out of range, a number that is not
-            finite.
+            finite or has the name of something in the results.
 
     Example:
         >>> import jaxnets as jn
@@ -50,9 +57,19 @@ class Member:
         numbers = {name: check_number(name, value) for name, value in self.numbers.items()}
         for name in self.choices:
             lookup("choices", name, dict.fromkeys(CHOICES))
+        for name in numbers:
+            if name in LABELS or name.startswith(RECORDS):
+                raise ValueError(
+                    f"{name}: results have a label of this name; rename the hyperparameter."
+                )
+        choices = {
+            name: int(value) if isinstance(value, np.integer) else value
+            for name, value in self.choices.items()
+        }
         object.__setattr__(self, "network", as_network(self.network))
         object.__setattr__(self, "seeds", {"seed": 0, **seeds})
         object.__setattr__(self, "numbers", numbers)
+        object.__setattr__(self, "choices", choices)
 
     @property
     def stream_seeds(self) -> tuple[int, ...]:
@@ -69,7 +86,9 @@ class Member:
             if isinstance(value := getattr(module, name, None), int)
         }
         choices = {name: _label(value) for name, value in self.choices.items()}
-        return {"network": self.network.name, **shape, **choices, **self.numbers, **self.seeds}
+        own = dict(getattr(self.choices.get("optimizer"), "defaults", ()))
+        numbers = {**own, **self.numbers}
+        return {"network": self.network.name, **shape, **choices, **numbers, **self.seeds}
 
 
 def member(network: object, **settings: Any) -> Member:
@@ -156,8 +175,8 @@ def _axis(name: str, value: Any) -> list[Any]:
     if isinstance(value, np.ndarray | jax.Array):
         value = np.asarray(value).tolist()  # a number of Python's where there is no axis
     is_axis = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-    if name == "network" and _is_pair(value):
-        is_axis = False
+    if (name == "network" and _is_pair(value)) or hasattr(value, "_fields"):
+        is_axis = False  # one thing with named parts, as a transformation of Optax's is
     entries = list(value) if is_axis else [value]
     if not entries:
         raise ValueError(

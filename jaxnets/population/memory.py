@@ -81,7 +81,10 @@ def host_bytes() -> float:
             found.append(1024.0 * int(line.split()[1]))
     limit, used = (_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current"))
     if limit.isdigit() and used.isdigit():
-        found.append(max(0.0, float(limit) - float(used)))
+        # Pages of files that nobody has looked at lately are counted as used, and given away first.
+        cached = dict(line.split() for line in _read("/sys/fs/cgroup/memory.stat").splitlines())
+        taken = float(used) - float(cached.get("inactive_file", 0))
+        found.append(max(0.0, float(limit) - max(0.0, taken)))
     return min(found)
 
 

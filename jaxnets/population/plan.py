@@ -13,7 +13,8 @@ from rich.table import Table
 from jaxnets.devices import traced_for
 from jaxnets.population import memory
 from jaxnets.population.plan_tables import both_tables, convolutions_table, programs_table
-from jaxnets.population.spec import Group, Spec, StepShape, step_cost
+from jaxnets.population.spec import Group, Spec
+from jaxnets.population.traced_step import StepShape, step_cost
 from jaxnets.population.widths import kernel_entries
 from jaxnets.train import steps_per_epoch
 from jaxnets.train.epoch import ordered_at_once
@@ -41,7 +42,7 @@ ACCELERATOR_LANES = 256
 ACCELERATOR_BYTES = 2**31
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """One program: one architecture, compiled once, run for all members of a group.
 
@@ -94,7 +95,7 @@ class Program:
         return math.ceil(len(self.group.rows) / self.width)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """The programs of a population. Print it.
 
@@ -208,7 +209,9 @@ def _program(
     spec: Spec, group: Group, lanes: int | None, devices: tuple[jax.Device, ...]
 ) -> Program:
     recipe = group.recipe
-    state, flops = step_cost(StepShape.of(group, spec.data, spec.precision, devices[0].platform))
+    state, flops = step_cost(
+        StepShape.of(recipe, group.names, spec.data, spec.precision, devices[0].platform)
+    )
     kept_bytes = _bytes((state.params, state.collections))
     copies = 2 if recipe.keep == "best" else 1
     state_bytes = _bytes(state.opt_state) + copies * kept_bytes

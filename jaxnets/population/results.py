@@ -36,8 +36,8 @@ class Trained:
     """
 
     member: Member
-    params: Params
-    collections: Collections
+    params: Params = field(repr=False)
+    collections: Collections = field(repr=False)
     precision: str = "highest"
 
     @property
@@ -46,7 +46,10 @@ class Trained:
         return self.member.network
 
     def predict(self, x: Any) -> jax.Array:
-        """The outputs for ``x`` of shape ``(n, ...)``, in evaluation mode."""
+        """The outputs for ``x`` of shape ``(n, ...)``, in evaluation mode.
+
+        ``x`` is what training saw: if the data were standardised, ``data.scaling.apply(x)``.
+        """
         array = jnp.asarray(x, jnp.float32)
         with jax.default_matmul_precision(self.precision):
             return _predict(self.network, self.params, self.collections, array)
@@ -114,20 +117,29 @@ class Runs:
         params, collections = trimmed(own.network, trained, shape, kept)
         return Trained(own, params, collections, self.plan.spec.precision)
 
-    def predict(self, x: Any) -> np.ndarray:
+    def predict(self, x: Any) -> Any:
         """The outputs of all members.
 
         Args:
-            x: ``(n, ...)``, inputs like those of the data.
+            x: ``(n, ...)``, inputs like those of the data, scaled as they are.
 
         Returns:
-            ``(members, n, ...)``; all networks must have outputs of one shape.
+            ``(members, n, ...)``; a tree of such arrays if the networks return one.
 
         Raises:
-            ValueError: ``x`` has no rows, or rows of another shape than the data.
+            ValueError: ``x`` has no rows, or rows of another shape than the data; the networks
+                do not all have outputs of one shape.
         """
         array = self._checked("x", jnp.asarray(x, jnp.float32))
-        return np.stack([np.asarray(self[row].predict(array)) for row in range(len(self))])
+        outputs = [jax.device_get(self[row].predict(array)) for row in range(len(self))]
+        kinds = [jax.tree.map(np.shape, output) for output in outputs]
+        for row, kind in enumerate(kinds):
+            if kind != kinds[0]:
+                raise ValueError(
+                    f"predict: expected networks with outputs of one shape, but member 0 has "
+                    f"{kinds[0]} and member {row} {kind}; ask them one by one, runs[{row}].predict."
+                )
+        return jax.tree.map(lambda *rows: np.stack(rows), *outputs)
 
     def evaluate(
         self, part: str | Split = "test", members: Sequence[int] | None = None

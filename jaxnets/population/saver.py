@@ -92,8 +92,17 @@ class Saver:
             self._settle()
             if save:
                 self.flush()
+                self._tell_if_lost()
         finally:
             self._thread.shutdown()
+
+    def _tell_if_lost(self) -> None:
+        lost = sum(len(rows.places) for _, rows in self._done)
+        if lost:
+            self._store.tell(
+                f"{lost} members that are done could not be saved in {self._store.folder}: the "
+                "next call will train them again."
+            )
 
     def _settle(self) -> None:
         """Wait for the save that is under way; what could not be written waits for the next."""

@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import tempfile
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -99,8 +100,7 @@ def write(
     Raises:
         OSError: the disk is full, or something else that the system refuses.
     """
-    temporary = place / f"{TEMPORARY}{os.getpid()}-{generation}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = place / f"{TEMPORARY}{uuid.uuid4().hex}"  # other machines may write here, too
     temporary.mkdir()
     try:
         _save(temporary / ARRAYS, arrays)

@@ -1,30 +1,27 @@
 """A whole population written down: members, data, what they have in common; all checked."""
 
-import functools
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxnets import environment, rng
-from jaxnets.data import Batch, Dataset
-from jaxnets.devices import traced_for
+from jaxnets import rng
+from jaxnets.data import Dataset
 from jaxnets.errors import lookup
-from jaxnets.nn import conv_measured
 from jaxnets.population.members import Member, as_members
+from jaxnets.population.traced_step import StepShape, example_batch, program_key, step_cost
 from jaxnets.population.widths import share
-from jaxnets.train import Recipe, TrainState, init_state, make_recipe, step
+from jaxnets.train import Recipe, make_recipe
 from jaxnets.train.checks import check_data, check_numbers
-from jaxnets.train.recipe import Hyper, positive_integer
+from jaxnets.train.recipe import positive_integer
 from jaxnets.train.state import known_hyperparameters
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Members that share one program: the same recipe and the same set of numbers.
 
@@ -46,7 +43,7 @@ class Group:
     unpadded: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spec:
     """Everything that decides the result of a population.
 
@@ -144,10 +141,11 @@ def _group(
     for row, member in enumerate(members):
         with _naming(row, member):
             own = make_recipe(member.network, **{**common, **member.choices})
+            _check_hashable(own)
             program = program_key(own)
             if program not in known:
                 check_data(own, data.parts(), "data.")
-                known[program] = known_hyperparameters(own, _example(data, 1).x)
+                known[program] = known_hyperparameters(own, example_batch(data, 1).x)
             numbers, unpadded = {**own.defaults, **member.numbers}, ""
             check_numbers(own, numbers, known[program])
             if widths == "padded":
@@ -168,7 +166,7 @@ def _group(
             unpadded=recipes[program][1],
         )
         with _naming(rows[0], members[rows[0]]):
-            step_cost(StepShape.of(group, data, precision, jax.default_backend()))
+            step_cost(StepShape.of(group.recipe, names, data, precision, jax.default_backend()))
         groups.append(group)
     return tuple(groups)
 
@@ -184,98 +182,35 @@ def make_group(group: Group, places: Sequence[int]) -> Group:
     )
 
 
-def program_key(recipe: Recipe) -> Any:
-    """What two recipes must have in common to share a program: all but the optimizer's numbers."""
-    return (
-        recipe.network, recipe.loss, recipe.optimizer.structure, recipe.batch_size, recipe.metrics,
-        recipe.shuffle, recipe.augment, recipe.keep, recipe.monitor, recipe.mode, recipe.patience,
-        recipe.unroll,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class StepShape:
-    """What the shapes and the cost of one member's step depend on; equal ones are traced once.
-
-    Attributes:
-        recipe: the static half; compared by ``structure``.
-        structure: see `program_key`.
-        names: the numbers that are part of the program.
-        batch: shapes and dtypes of inputs and targets.
-        precision: of matrix products.
-        platform: the kind of device that it is for.
-        flags: see `jaxnets.environment.flags`.
-        measured: see `jaxnets.nn.conv_measured.count`.
-    """
-
-    recipe: Recipe = field(compare=False)
-    structure: Any
-    names: tuple[str, ...]
-    batch: Batch
-    precision: str
-    platform: str
-    flags: tuple[str, ...]
-    measured: int
-
-    @classmethod
-    def of(cls, group: Group, data: Dataset, precision: str, platform: str) -> "StepShape":
-        """The step of one group, under the flags of now."""
-        return cls(
-            recipe=group.recipe,
-            structure=program_key(group.recipe),
-            names=group.names,
-            batch=_example(data, group.recipe.batch_size),
-            precision=precision,
-            platform=platform,
-            flags=environment.flags(),
-            measured=conv_measured.count(),
-        )
-
-
-class StepCost(NamedTuple):
-    """What is known about a step before anything is compiled.
-
-    Attributes:
-        state: shapes of the training state of one member.
-        flops: floating-point operations of one step, as XLA counts them.
-    """
-
-    state: TrainState
-    flops: float
-
-
-@functools.lru_cache(maxsize=256)
-def step_cost(shape: StepShape) -> StepCost:
-    """Trace one step of one member: what does not fit together is found here."""
-    recipe = shape.recipe
-
-    def begin(key: jax.Array, numbers: Hyper, x: jax.Array) -> TrainState:
-        return init_state(recipe, rng.member_keys(key), numbers, x[:1])
-
-    def one(state: TrainState, key: jax.Array, numbers: Hyper, batch: Batch) -> Any:
-        return step(recipe, state, batch, rng.member_keys(key), numbers)
-
-    key = rng.abstract_key()
-    numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in shape.names}
-    with jax.default_matmul_precision(shape.precision), traced_for(shape.platform):
-        state = jax.eval_shape(begin, key, numbers, shape.batch.x)
-        lowered = jax.jit(one).lower(state, key, numbers, shape.batch)
-    return StepCost(state, float((lowered.cost_analysis() or {}).get("flops", 0.0)))
-
-
-def _example(data: Dataset, size: int) -> Batch:
-    part = data.train
-    return Batch(
-        jax.ShapeDtypeStruct((size, *part.x.shape[1:]), part.x.dtype),
-        jax.ShapeDtypeStruct((size, *part.y.shape[1:]), part.y.dtype),
-    )
+def _check_hashable(recipe: Recipe) -> None:
+    """Parts that are equal share a program: they are looked up."""
+    parts = {
+        "loss": recipe.loss,
+        "augment": recipe.augment,
+        "optimizer": recipe.optimizer.structure,
+    }
+    parts |= {f"metrics: {name}": metric for name, metric in recipe.metrics}
+    for name, part in parts.items():
+        try:
+            hash(part)
+        except TypeError as error:
+            raise TypeError(
+                f"{name}: expected what can be hashed, so that equal ones are recognised as one "
+                f"program, got {type(part).__name__} ({error})."
+            ) from None
 
 
 @contextmanager
 def _naming(row: int, member: Member) -> Iterator[None]:
-    """Errors from in here begin with the member's place and network."""
+    """Errors from in here begin with the member's place and network; those that a network or an
+    optimizer of the user's raises end with it.
+    """
+    where = f"members[{row}] ({member.network.name})"
     try:
         yield
     except (TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"members[{row}] ({member.network.name}): {error}") from error
+        raise kind(f"{where}: {error}") from error
+    except Exception as error:
+        error.add_note(f"This was {where}, before anything was compiled.")
+        raise

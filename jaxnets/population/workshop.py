@@ -15,7 +15,8 @@ from jaxnets.devices import traced_for
 from jaxnets.nn.conv_choices import measured_for
 from jaxnets.population.lanes import AXIS, LANE, Lanes
 from jaxnets.population.plan import Program
-from jaxnets.population.spec import Spec, program_key
+from jaxnets.population.spec import Spec
+from jaxnets.population.traced_step import program_key
 from jaxnets.train.recipe import Recipe
 
 
@@ -54,7 +55,7 @@ class Blueprint:
 
     Attributes:
         recipe: the static half; compared by ``structure``, without the optimizer's numbers.
-        structure: see `jaxnets.population.spec.program_key`.
+        structure: see `jaxnets.population.traced_step.program_key`.
         names: the numbers that are part of the program.
         history_every: epochs between two records.
         periods: the most records of one chunk.

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxnets import hyper as hyper_table
 from jaxnets import losses
 from jaxnets.data import Batch
+from jaxnets.numerics import at_least_float32
 from jaxnets.train.recipe import Hyper, Recipe
 
 
@@ -21,7 +22,7 @@ def loss_values(recipe: Recipe, hyper: Hyper, outputs: Any, batch: Batch) -> jax
         batch: the examples.
 
     Returns:
-        ``(batch,)``.
+        ``(batch,)``, at least float32.
 
     Raises:
         ValueError: the loss does not return one number per example: its mean would be right in
@@ -47,7 +48,7 @@ def metric_values(recipe: Recipe, outputs: Any, batch: Batch) -> dict[str, jax.A
         batch: the examples.
 
     Returns:
-        Arrays of shape ``(batch,)``.
+        Arrays of shape ``(batch,)``, at least float32.
 
     Raises:
         ValueError: a metric does not return one number per example.
@@ -71,4 +72,4 @@ def _one_per_example(name: str, values: Any, batch: Batch) -> jax.Array:
             f"{name}: expected one number per example, shape {expected}, "
             f"got shape {jnp.shape(values)}."
         )
-    return values
+    return at_least_float32(values)  # sums over many examples, whatever a network computes in

@@ -111,7 +111,7 @@ def measure(
     if valid is not None:
         measured = evaluate(recipe, state.params, state.collections, hyper, valid)
         record |= {f"valid_{name}": value for name, value in measured.items()}
-    return record
+    return {name: value.astype(jnp.float32) for name, value in record.items()}
 
 
 def decide(

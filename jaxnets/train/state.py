@@ -67,7 +67,9 @@ def init_state(recipe: Recipe, keys: Keys, hyper: Hyper, x: Any) -> TrainState:
     params, collections = network.init(keys[Stream.INIT], x, *([at_init] if at_init else []))
     if "init_gain" in hyper:
         params = jax.tree.map(
-            lambda is_kernel, leaf: leaf * hyper["init_gain"] if is_kernel else leaf,
+            lambda is_kernel, leaf: (
+                (leaf * hyper["init_gain"]).astype(leaf.dtype) if is_kernel else leaf
+            ),
             penalties.kernel_mask(params),
             params,
         )
@@ -98,6 +100,12 @@ def network_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
 def _declared(network: Network, x: jax.ShapeDtypeStruct) -> tuple[str, ...]:
     _, collections = jax.eval_shape(network.init, rng.abstract_key(), x)
     leaves = jax.tree_util.tree_leaves_with_path(collections.get(HYPER, {}))
+    for path, leaf in leaves:
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise TypeError(
+                f"network: expected the numbers in its collection {HYPER!r} to be floating-point, "
+                f"got {_name(path)!r} of dtype {leaf.dtype}: a member's number would be cut off."
+            )
     return tuple(sorted({_name(path) for path, _ in leaves}))
 
 
@@ -105,6 +113,7 @@ def known_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
     """Every name that a run of this recipe understands.
 
     Raises:
+        TypeError: the network declares an integer.
         ValueError: two of optimizer, loss, network and general numbers share a name: one number
             would do two things.
     """

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxnets as jn
@@ -48,6 +49,26 @@ class Growing(nn.Module):
     def __call__(self, x):
         self.sow("acts", "h", x.sum())
         return nn.Dense(3)(x)
+
+
+class Halved(nn.Module):
+    """Its statistics become wider after every step."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        mean = self.variable("stats", "mean", lambda: jnp.zeros((), jnp.bfloat16))
+        if train:
+            mean.value = jnp.mean(x)
+        return nn.Dense(3)(x)
+
+
+class Counted(nn.Module):
+    """Its own number is an integer: a member's would be cut off."""
+
+    @nn.compact
+    def __call__(self, x):
+        times = self.variable("hyper", "times", lambda: jnp.int32(2)).value
+        return times * nn.Dense(3)(x)
 
 
 class Paced(nn.Module):
@@ -184,6 +205,27 @@ TABLE = {
         MLP,
         "batch_size: expected at most the 10 training",
         "got 11",
+    ),
+    "another dtype": (
+        lambda: fit(Halved()),
+        TypeError,
+        "members[0] (Halved()): the training state.collections['stats']['mean']: ",
+        "what it was, bfloat16[]; after one it is float32[]",
+    ),
+    "another dtype of the optimizer": (
+        lambda: fit(
+            nn.Dense(3, param_dtype=jnp.bfloat16),
+            optimizer=lambda rate=0.1, momentum=0.9: optax.sgd(rate, momentum),
+        ),
+        TypeError,
+        "the training state.opt_state",
+        "bfloat16[3]; after one it is float32[3]",
+    ),
+    "an integer of its own": (
+        lambda: fit(Counted()),
+        TypeError,
+        "members[0] (Counted()): ",
+        "'hyper' to be floating-point, got 'times' of dtype int32",
     ),
     "no valid": (
         lambda: fit(data=data(), keep="best"),

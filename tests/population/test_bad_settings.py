@@ -1,16 +1,29 @@
 """A table of mistakes in members, names, options and devices."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import optax
 import pytest
 
 import jaxnets as jn
-from tests.small import NET, check_refused, compilations, fit
+from tests.small import NET, check_refused, compilations, fit, regression
 
 MLP = "members[0] (MLP(features=(4,), outputs=3)): "
 SECOND = "members[1] (MLP(features=(4,), outputs=3)): "
+TWO = jn.nn.MLP([4], outputs=2)
 DROPPING = jn.nn.MLP([4], outputs=3, dropout_rate=0.1)
+
+
+@dataclass
+class Unhashable:
+    """A loss that compares by value and cannot be looked up."""
+
+    scale: float = 1.0
+
+    def __call__(self, outputs, batch):
+        return self.scale * outputs[:, 0]
 
 
 def second(**settings) -> list[jn.Member]:
@@ -61,6 +74,18 @@ TABLE = {
         ValueError,
         SECOND,
         "l2: expected a float32 number",
+    ),
+    "too small": (
+        lambda: fit(jn.member(TWO, delta=1e-50), regression(), loss="huber"),
+        ValueError,
+        "members[0] (MLP(",
+        "delta: ",
+        "got 1e-50, 0 in float32",
+    ),
+    "almost one": (
+        lambda: jn.optim.adam(b2=0.99999999),
+        ValueError,
+        "b2: expected a finite number in [0, 1), got 0.99999999, 1 in float32",
     ),
     "not its own": (
         lambda: fit(second(momentum=0.9)),
@@ -118,6 +143,16 @@ TABLE = {
         "loss: unknown name",
         "'softmax_cross_entropy'",
     ),
+    "loss without hash": (
+        lambda: fit(loss=Unhashable()),
+        TypeError,
+        MLP,
+        "loss: expected what can be hashed",
+        "got Unhashable",
+    ),
+    "out": (lambda: fit(out=3), TypeError, "out: expected the path of a folder, got 3"),
+    "bar": (lambda: fit(progress="no"), TypeError, "progress: expected True, False or None"),
+    "save every": (lambda: fit(save_every=-1), ValueError, "save_every: expected at least 0"),
     "loss none": (lambda: fit(loss=None), TypeError, MLP, "loss: expected a name or a function"),
     "loss mean": (
         lambda: fit(loss=lambda o, b: jnp.mean(o)),

@@ -321,6 +321,19 @@ def test_a_full_disk_is_said_once_and_tried_again(
     check_same_states(kept.states(tmp_path, undisturbed[1]), kept.states(*undisturbed))
 
 
+def test_what_could_not_be_saved_at_the_end_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(path, arrays):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(segments, "_save", full)
+    with pytest.warns(RuntimeWarning, match="could not be saved") as said:
+        runs = train(tmp_path)
+    last = str(said[-1].message)
+    assert last.startswith(f"{len(runs)} members that are done could not be saved in ")
+
+
 def test_what_is_done_is_saved_when_training_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def fail() -> None:
         raise RuntimeError("out of memory")

@@ -71,6 +71,8 @@ def test_best_weights_survive_divergence():
     for i in range(1, 5):
         best = int(np.nanargmin(curves[i])) + 1
         assert int(runs.history["best_epoch"][i]) == best
+        until = run_fragile([members[i]], None, keep="last", epochs=best)
+        assert same(leaves(runs, i), leaves(until)), "the best, not those at the end"
     assert len(runs.diverged) == 4
 
 

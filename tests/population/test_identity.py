@@ -1,6 +1,7 @@
 """Who a member is, in words: the same in every process, another for another member."""
 
 import functools
+import inspect
 import types
 
 import flax.linen as nn
@@ -45,6 +46,52 @@ def closed_over(value):
         return x * value
 
     return inner
+
+
+WEIGHTS, TABLE = np.array([1.0, 2.0]), {"a": [1, 2]}
+
+
+def weighted(key, x):
+    return x * WEIGHTS[0] * TABLE["a"][0]
+
+
+class Half(nn.Module):
+    """A part of other modules."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.relu(nn.Dense(3)(x))
+
+
+class Whole(nn.Module):
+    gain = 2.0
+
+    @property
+    def twice(self):
+        return 2 * self.gain
+
+    @staticmethod
+    def once():
+        return 1
+
+    @nn.compact
+    def __call__(self, x):
+        return self.twice * self.once() * Half()(x)
+
+
+class Loss:
+    """An object that is called."""
+
+    def __call__(self, outputs, batch):
+        return outputs[:, 0]
+
+
+def redefined(cls, **names):
+    """The same class, these entries replaced: as if its file had been changed."""
+    own = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
+    other = type(cls.__name__, cls.__bases__, own | names)
+    other.__qualname__ = cls.__qualname__
+    return other
 
 
 class Module(nn.Module):
@@ -136,6 +183,37 @@ def test_a_class_of_the_users_own_is_its_code():
     changed.__qualname__ = Module.__qualname__
     assert describe(Module()) != describe(changed())
     assert describe(Module())["width"] == 3
+
+
+CHANGED = {
+    "an array it names": (weighted, rewritten(weighted, WEIGHTS=np.array([1.0, 3.0]))),
+    "a table it names": (weighted, rewritten(weighted, TABLE={"a": [1, 3]})),
+    "a constant of a class": (Whole(), redefined(Whole, gain=3.0)()),
+    "a property": (Whole(), redefined(Whole, twice=property(lambda self: 3 * self.gain))()),
+    "a static method": (Whole(), redefined(Whole, once=staticmethod(lambda: 2))()),
+    "an object that is called": (Loss(), redefined(Loss, __call__=lambda self, o, b: o[:, 1])()),
+    "a class that it names": (
+        Whole(),
+        redefined(
+            Whole, __call__=rewritten(
+                inspect.unwrap(vars(Whole)["__call__"]),
+                Half=redefined(Half, __call__=lambda self, x: nn.tanh(x)),
+            ),
+        )(),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_has_changed_in_the_users_files_is_seen(name: str):
+    before, after = CHANGED[name]
+    assert describe(before) == describe(before) != describe(after)
+
+
+def test_classes_made_again_are_the_same():
+    again = redefined(Whole, once=staticmethod(vars(Whole)["once"].__func__))
+    assert describe(Whole()) == describe(again())
+    assert describe(Loss()) == describe(redefined(Loss)())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxnets as jn
@@ -32,6 +33,27 @@ def test_a_member_sorts_its_settings():
         "network": one.network.name, "depth": 1, "width": 4, "optimizer": "sgd", "batch_size": 8,
         "learning_rate": 0.5, "l2": 1.0, "seed": 3, "order_seed": 0,
     }  # fmt: skip
+
+
+def test_a_transformation_is_one_thing():
+    """Of Optax's, it is a tuple of two functions."""
+    for given in (optax.adam(1e-3), [optax.adam(1e-3)]):
+        (one,) = jn.grid(network=NET, optimizer=given)
+        assert isinstance(one.choices["optimizer"], optax.GradientTransformation)
+
+
+def test_the_numbers_of_a_choice_are_coordinates():
+    one, two = jn.grid(network=NET, optimizer=[jn.optim.sgd(0.1), jn.optim.momentum(0.2)])
+    assert one.coordinates["learning_rate"] == 0.1 and "momentum" not in one.coordinates
+    assert two.coordinates["learning_rate"] == 0.2 and two.coordinates["momentum"] == 0.9
+    sizes = jn.grid(network=NET, batch_size=list(np.array([2, 4])))
+    assert [one.coordinates["batch_size"] for one in sizes] == [2, 4]
+
+
+@pytest.mark.parametrize("name", ["epochs", "member", "width", "fault", "train_loss", "valid_mine"])
+def test_a_number_cannot_have_the_name_of_a_result(name: str):
+    with pytest.raises(ValueError, match=f"{name}: results have a label of this name; rename"):
+        jn.member(NET, **{name: 2.0})
 
 
 def test_every_stream_follows_the_seed_unless_it_has_its_own():

@@ -215,6 +215,28 @@ def test_a_host_without_memory(monkeypatch: pytest.MonkeyPatch):
         make_plan()
 
 
+@pytest.mark.parametrize(
+    ("limit", "used", "stat", "expected"),
+    [
+        ("1000", "900", "anon 100\ninactive_file 600\n", 700),  # pages of files are given away
+        ("1000", "900", "", 100),
+        ("1000", "1100", "", 0),
+        ("max", "900", "", 5 * 1024),
+        ("", "", "", 5 * 1024),
+    ],
+)
+def test_what_a_host_has(
+    monkeypatch: pytest.MonkeyPatch, limit: str, used: str, stat: str, expected: int
+):
+    cgroup = {"max": limit, "current": used, "stat": stat}
+    files = {f"/sys/fs/cgroup/memory.{name}": text for name, text in cgroup.items()}
+    files["/proc/meminfo"] = "MemTotal: 9 kB\nMemAvailable:    5 kB\n"
+    monkeypatch.setattr(memory, "_read", files.__getitem__)
+    assert memory.host_bytes() == expected
+    monkeypatch.setattr(memory, "_read", lambda path: "")
+    assert memory.host_bytes() == float("inf")
+
+
 def test_a_device_says_how_much_it_has():
     def device(stats: Any) -> Any:
         return types.SimpleNamespace(memory_stats=lambda: stats)

@@ -11,7 +11,7 @@ import jaxnets as jn
 from jaxnets.devices import platform
 from jaxnets.population.lanes import place
 from jaxnets.population.program import executables
-from jaxnets.population.spec import StepShape, step_cost
+from jaxnets.population.traced_step import StepShape, step_cost
 from jaxnets.population.workshop import Blueprint, Workshop, over_lanes
 from tests.small import BATCH, DATA, EPOCHS, LOSS, NET, ROOT, compilations, fit, part
 
@@ -106,7 +106,7 @@ def test_another_setting_of_jax_is_another_program(
 def test_a_step_is_remembered_with_the_settings_of_jax(setting: Callable[[str, object], None]):
     def shape(platform: str = "cpu") -> StepShape:
         spec = jn.make_spec(ROOT, DATA, jn.member(NET), loss=LOSS, epochs=1, batch_size=BATCH)
-        return StepShape.of(spec.groups[0], DATA, "highest", platform)
+        return StepShape.of(spec.groups[0].recipe, spec.groups[0].names, DATA, "highest", platform)
 
     before = shape()
     assert shape() == before != shape("gpu") and step_cost(shape()) is step_cost(before)

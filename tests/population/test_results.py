@@ -1,14 +1,18 @@
 """What comes out: labels, predictions, measures, single members, and files."""
 
 from pathlib import Path
+from time import perf_counter
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
 
 import jaxnets as jn
 from jaxnets.data import Batch
+from jaxnets.population.labels import _coordinates
 from tests.small import DATA, EPOCHS, NET, compilations, fit, leaves, same
 
 WIDER = jn.nn.MLP([5], outputs=3)
@@ -94,6 +98,21 @@ def test_members_that_lack_a_number_have_none():
     assert chosen.history["optimizer"].values.tolist() == ["sgd", ""]
 
 
+def test_different_things_of_one_name_are_told_apart():
+    networks = [
+        jn.nn.MLP([4], outputs=3, activation=lambda x, k=k: jnp.tanh(k * x)) for k in (1, 2)
+    ]
+    optimizers = [jn.optim.sgd(0.1), jn.optim.sgd(0.1, clip_norm=1.0), jn.optim.sgd(0.2)]
+    members = jn.grid(network=[NET, *networks], optimizer=optimizers)
+    found = _coordinates(members)
+    name = members[3].network.name
+    assert [str(n) for n in found["network"][::3]] == [
+        members[0].network.name, f"{name} #1", f"{name} #2",
+    ]  # fmt: skip
+    assert found["optimizer"][:3].tolist() == ["sgd #1", "sgd #2", "sgd #1"]
+    assert found["learning_rate"][:3].tolist() == [0.1, 0.1, 0.2]
+
+
 def test_a_file_gives_the_history_back(runs: jn.Runs, tmp_path: Path):
     path = tmp_path / "history.nc"
     runs.history.to_netcdf(path, engine="h5netcdf")
@@ -109,6 +128,29 @@ def test_predictions(runs: jn.Runs, n: int):
     for i in (0, 1, 5):
         np.testing.assert_allclose(found[i], forward(runs[i], x), atol=1e-5)
     assert np.array_equal(found[4], runs[4].predict(x))
+
+
+class Parts(nn.Module):
+    """Returns a dictionary of two arrays."""
+
+    width: int = 2
+
+    @nn.compact
+    def __call__(self, x):
+        return {"y": nn.Dense(self.width)(x), "sum": x.sum(-1)}
+
+
+def test_predictions_of_networks_with_several_outputs():
+    def loss(outputs, batch):
+        return jnp.square(outputs["y"]).sum(-1)
+
+    runs = fit(jn.grid(network=Parts(), seed=range(2)), loss=loss, metrics=[], epochs=1)
+    found = runs.predict(DATA.test.x)
+    assert jax.tree.map(np.shape, found) == {"y": (2, 7, 2), "sum": (2, 7)}
+    np.testing.assert_array_equal(found["y"][1], runs[1].predict(DATA.test.x)["y"])
+    mixed = fit(jn.grid(network=[Parts(), Parts(3)]), loss=loss, metrics=[], epochs=1)
+    with pytest.raises(ValueError, match=r"predict: .* outputs of one shape, but member 0 has"):
+        mixed.predict(DATA.test.x)
 
 
 def test_measures_equal_numpy(runs: jn.Runs):
@@ -188,3 +230,6 @@ def test_results_are_copies(runs: jn.Runs):
 
 def test_seconds(runs: jn.Runs):
     assert all(g.compile_seconds > 0 and g.run_seconds > 0 for g in runs.groups)
+    start = perf_counter()
+    again = fit(jn.grid(network=NET, learning_rate=0.1, seed=range(2)))
+    assert 0 < again.groups[0].run_seconds < perf_counter() - start

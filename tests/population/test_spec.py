@@ -87,4 +87,5 @@ def test_nothing_is_compiled():
 
 def test_the_default_generator_does_not_matter():
     with jax.default_prng_impl("rbg"):
+        assert str(jn.rng.abstract_key().dtype) == "key<fry>"
         spec(jn.grid(network=jn.nn.MLP([11], 3, dropout_rate=0.2)))

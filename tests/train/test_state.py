@@ -50,6 +50,12 @@ def test_init_gain_multiplies_kernels_and_nothing_else():
         np.testing.assert_array_equal(other, leaf * (3 if path[1].key == "kernel" else 1))
 
 
+def test_init_gain_leaves_the_dtype():
+    half = nn.Dense(2, param_dtype=jnp.bfloat16)
+    kinds = {leaf.dtype for leaf in jax.tree.leaves(state(half, init_gain=3.0).params)}
+    assert kinds == {jnp.dtype(jnp.bfloat16)}
+
+
 def test_the_members_number_replaces_the_modules():
     assert state(DROPPING).collections["hyper"]["dropout_rate"] == jnp.float32(0.1)
     replaced = state(DROPPING, dropout_rate=0.4).collections["hyper"]["dropout_rate"]
