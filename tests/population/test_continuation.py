@@ -14,6 +14,7 @@ import optax
 import pytest
 
 import jaxnets as jn
+from jaxnets import files
 from jaxnets.population import run as running
 from jaxnets.population import segments
 from jaxnets.population.group import run_group
@@ -28,7 +29,7 @@ from tests.population.kept import (
     members,
     train,
 )
-from tests.small import compilations
+from tests.small import NET, compilations, fit
 
 PLAIN = jn.nn.MLP([], outputs=3)
 
@@ -319,6 +320,24 @@ def test_a_full_disk_is_said_once_and_tried_again(
     assert "could not be saved" in str(warning.message) and "No space left" in str(warning.message)
     assert len(calls) > 1
     check_same_states(kept.states(tmp_path, undisturbed[1]), kept.states(*undisturbed))
+
+
+def test_a_full_disk_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    runs = train(tmp_path)
+    usage = files.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=files.RESERVE))
+    check_same(train(tmp_path), runs)
+    with pytest.raises(OSError, match="but the disk of"):
+        train(tmp_path / "another")
+
+
+def test_what_is_monitored_may_be_the_members_own(tmp_path: Path):
+    """The accuracy goes with a loss that the only member chooses."""
+    members = jn.member(NET, loss="softmax_cross_entropy")
+    options = {"loss": "sum_squared_error", "monitor": "valid_accuracy"}
+    for _ in range(2):
+        runs = fit(members, out=tmp_path, **options)
+    kept.check_same(runs, fit(members, **options))
 
 
 def test_what_could_not_be_saved_at_the_end_is_told(

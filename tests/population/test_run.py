@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxnets as jn
@@ -57,6 +58,34 @@ def test_every_number_is_each_members_own():
     assert rate == np.float32(CHANGED["dropout_rate"]), "never trained, only set"
     means = [runs[i].collections["batch_stats"]["BatchNorm_0"]["mean"] for i in (0, 1)]
     assert np.abs(means[0]).max() > 1e-2 and not np.array_equal(*means)
+
+
+def half(outputs, batch):
+    """A loss that is computed in what the network computes in."""
+    return -jnp.take_along_axis(jax.nn.log_softmax(outputs), batch.y[:, None], 1)[:, 0]
+
+
+def large(outputs, batch):
+    return jnp.full(batch.y.shape, 30_000, jnp.float16)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_a_loss_of_half_precision_is_recorded_in_float32(dtype: Any):
+    runs = fit(jn.nn.MLP([4], outputs=3, dtype=dtype), loss=half, metrics={"large": large})
+    kinds = {values.dtype for name, values in runs.history.items() if name.startswith("valid")}
+    assert kinds == {np.dtype(np.float32)} and not runs.diverged
+    assert runs.evaluate("valid")["large"] == 30_000, "added up in float32"
+
+
+def test_functions_with_other_numbers_are_other_programs():
+    """The same function, with defaults for one and for two of its arguments."""
+    ways = [{"learning_rate": 0.1}, {"learning_rate": 0.1, "momentum": 0.9}]
+    optimizers = [jn.optim.from_optax(optax.sgd, **numbers) for numbers in ways]
+    alone = [leaves(fit(jn.member(NET), optimizer=optimizer)) for optimizer in optimizers]
+    assert not same(*alone)
+    for order in ([0, 1], [1, 0]):
+        runs = fit(jn.grid(network=NET, optimizer=[optimizers[i] for i in order]))
+        assert all(same(leaves(runs, place), alone[i]) for place, i in enumerate(order))
 
 
 def test_numbers_of_momentum_and_of_the_users_own_loss():
