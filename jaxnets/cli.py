@@ -153,8 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the program's name; ``None``: those of this process.
 
     Returns:
-        The exit status: 0, 1 if a law fails, 2 for what the user can put right, 130 for Ctrl-C,
-        143 for SIGTERM.
+        The exit status: 0, 1 if a law fails, 2 for what the user can put right, 75 if one of
+        several processes is gone, 130 for Ctrl-C, 143 for SIGTERM.
 
     Raises:
         SystemExit: help was asked for, or the options do not parse (status 2).

@@ -133,9 +133,9 @@ def advice(program: "Program", reason: str) -> MemoryError:
     )
 
 
-def no_room(plan: "Plan", reason: str) -> ValueError:
+def no_room(plan: "Plan", reason: str) -> MemoryError:
     """The end before the beginning: the data are too much."""
-    return ValueError(
+    return MemoryError(
         f"data: the device has no room for the {_mib(plan.data_bytes)} of its training and "
         f"validation parts ({reason}); leave the rows on the disk, or use fewer or shorter ones."
     )

@@ -48,8 +48,7 @@ def execute(
 
     Raises:
         Stopped: somebody has asked to stop, and everything is saved.
-        ValueError: a device has no memory for the data.
-        MemoryError: a device has no memory for a single member.
+        MemoryError: a device has no memory for the data, or for a single member.
 
     Warns:
         RuntimeWarning: a program was halved (with ``keep``, its store tells).

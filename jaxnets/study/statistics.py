@@ -44,11 +44,6 @@ class Estimate(NamedTuple):
     high: float
     size: int
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval exists and lies on one side of zero."""
-        return self.low > 0.0 or self.high < 0.0
-
 
 class EpochsTo(NamedTuple):
     """When the curves of several members reached a threshold.

@@ -21,8 +21,8 @@ class Verify:
 
     Two small networks are trained again and again: repeated, compiled anew, in a fresh process, in
     other company, by a loop written by hand, killed and continued, beside members that diverge.
-    The table says what was compared, and how large the largest difference was. The exit status is
-    1 where a law fails.
+    The table says what was compared, and how large the largest difference was. Where a law fails
+    the exit status is 1.
 
     Attributes:
         devices: Numbers of devices to check, for example 1 2 4. If not given: 1, 2, half of them

@@ -163,7 +163,7 @@ def test_the_bar_counts_what_was_saved_before_the_device_refused(
 
 def test_no_room_for_the_data(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(running, "place", lambda *_: refuse())
-    with pytest.raises(ValueError, match=r"^data: the device has no room .*3 bytes"):
+    with pytest.raises(MemoryError, match=r"^data: the device has no room .*3 bytes"):
         train()
 
 
