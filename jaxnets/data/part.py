@@ -30,11 +30,11 @@ class Batch(NamedTuple):
 class Split:
     """One part of a data set (training, validation or test), on the host, read-only.
 
-    Whatever comes is converted: inputs to float32 with their values as they are (integers too;
-    scaling pixels is the source's business), integer or boolean targets to int32 labels, floating
-    targets to float32. The arrays are copied unless nobody can write to them, so that nothing done
-    to the originals reaches the data set. If ``y`` is the very object ``x`` (an autoencoder's
-    target is its input), it stays one array.
+    Whatever comes is converted: inputs to float32 with their values as they are (integers too, to
+    the nearest beyond 16,777,216; scaling pixels is the source's business), integer or boolean
+    targets to int32 labels, floating targets to float32. The arrays are copied unless nobody can
+    write to them, so that nothing done to the originals reaches the data set. If ``y`` is the very
+    object ``x`` (an autoencoder's target is its input), it stays one array.
 
     Args:
         x: inputs ``(n, ...)`` of rank 2 or more, finite numbers.

@@ -56,7 +56,9 @@ def fit(
         out: a folder in which what has been reached is saved and found again: the same call
             continues where it was stopped or killed, and ends in the same bits. A call for more
             members or more epochs trains only what is new. Everything else must stay the same;
-            of your own functions their code is compared, see `jaxnets.population.identity`. The
+            of your own functions their code is compared, see `jaxnets.population.identity`. (What
+            they name in their module is compiled into a program as it is the first time: change it
+            in another process.) The
             first Ctrl-C or SIGTERM finishes the chunk and saves.
         save_every: seconds between two saves; more where saving would take over 3 % of the time.
             0: whenever it is possible, whatever it takes.

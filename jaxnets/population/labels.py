@@ -56,18 +56,15 @@ def _tell_apart(name: str, members: Sequence[Member], found: list[dict[str, Any]
     """Number the labels of different things that have the same: two lambdas, one optimizer with a
     schedule and one without. Optimizers that differ in their numbers alone are not different.
     """
-    known: dict[Any, list[Any]] = {}
-    places = []
-    for member in members:
+    known: dict[Any, dict[Any, int]] = {}
+    numbers = []
+    for member, labels in zip(members, found, strict=True):
         thing = member.network if name == "network" else member.choices.get(name)
-        thing = getattr(thing, "structure", thing)
-        same = known.setdefault(member.coordinates.get(name), [])
-        if thing not in same:
-            same.append(thing)
-        places.append(same.index(thing))
-    for labels, place in zip(found, places, strict=True):
+        same = known.setdefault(labels.get(name), {})
+        numbers.append(same.setdefault(getattr(thing, "structure", thing), len(same) + 1))
+    for labels, number in zip(found, numbers, strict=True):
         if len(known[labels.get(name)]) > 1:
-            labels[name] = f"{labels[name]} #{place + 1}"
+            labels[name] = f"{labels[name]} #{number}"
 
 
 def _coordinates(members: Sequence[Member]) -> dict[str, Any]:

@@ -176,13 +176,13 @@ def _rows(name: str, part: Any) -> Batch:
 
 
 def _complete(recipe: Recipe, hyper: Hyper, known: tuple[str, ...]) -> dict[str, jax.Array]:
-    arrays = {name: value for name, value in hyper.items() if isinstance(value, jax.Array)}
-    check_numbers(recipe, {k: v for k, v in hyper.items() if k not in arrays}, known)
-    for name, value in arrays.items():
+    for name, value in hyper.items():
         lookup("hyperparameter", name, dict.fromkeys(known))
-        if value.shape:
+        if isinstance(value, jax.Array) and value.shape:
             raise ValueError(
                 f"{name}: expected a scalar, got shape {value.shape}; map train over it (jax.vmap)."
             )
+    traced = {name for name, value in hyper.items() if isinstance(value, jax.core.Tracer)}
+    check_numbers(recipe, {k: v for k, v in hyper.items() if k not in traced}, known)
     numbers = {**recipe.defaults, **hyper}
     return {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}

@@ -200,6 +200,13 @@ def test_bad_arguments(options: dict, kind: type[Exception], message: str):
         (KEY, {"learning_rate": "0.1"}, TypeError, "learning_rate: expected a real number"),
         (KEY, {"learning_rate": float("nan")}, ValueError, "learning_rate: expected a finite"),
         (KEY, {"learning_rate": -1.0}, ValueError, "learning_rate: expected a finite number in [0"),
+        (
+            KEY,
+            {"learning_rate": jnp.float32(-1)},
+            ValueError,
+            "expected a finite number in [0, inf)",
+        ),
+        (KEY, {"learning_rate": jnp.array(True)}, TypeError, "expected a real number"),
         (KEY, {"learning_rate": jnp.ones(2)}, ValueError, "learning_rate: expected a scalar"),
         (KEY, {"l2": 1e39}, ValueError, "l2: expected a float32 number"),
     ],
