@@ -2,9 +2,11 @@
 
 import contextlib
 import contextvars
+import math
 import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 
@@ -17,7 +19,7 @@ def use_all_cores(count: int | None = None) -> int:
     Nothing happens where the default backend is not a CPU.
 
     Args:
-        count: how many devices; ``None``: the cores that this process may run on.
+        count: how many devices; ``None``: as many as `cores`.
 
     Returns:
         The number of devices that the default backend has now.
@@ -37,7 +39,7 @@ def use_all_cores(count: int | None = None) -> int:
         raise TypeError(f"count: expected an integer, got {type(count).__name__} {count!r}.")
     if count is not None and count < 1:
         raise ValueError(f"count: expected at least 1, got {count}.")
-    wanted = _cores() if count is None else count
+    wanted = cores() if count is None else count
     try:
         jax.config.update("jax_num_cpu_devices", wanted)
     except RuntimeError:
@@ -51,11 +53,24 @@ def use_all_cores(count: int | None = None) -> int:
     return jax.local_device_count()
 
 
-def _cores() -> int:
-    """The cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux says how much time a container has: microseconds in every so many, or ``max``."""
+
+
+def cores() -> int:
+    """The cores that this process has: those it may run on, or fewer if its container has less of
+    their time. More devices than that would only wait for each other.
+
+    Example:
+        >>> cores() >= 1
+        True
+    """
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = CPU_QUOTA.read_text(encoding="ascii").split()
+        return max(1, min(there or 1, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # there is no such file, or no limit
+        return there or 1
 
 
 _platform: contextvars.ContextVar[str | None] = contextvars.ContextVar("platform", default=None)

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import pytest
 
 import jaxnets as jn
+from jaxnets import devices
 
 
 @pytest.mark.parametrize(
@@ -42,5 +44,19 @@ def test_a_fresh_process_gets_one_device_per_core():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
         env=environment | {"JAX_PLATFORMS": "cpu"},
     )  # fmt: skip
-    affinity = getattr(os, "sched_getaffinity", None)
-    assert int(done.stdout) == (len(affinity(0)) if affinity else os.cpu_count())
+    assert int(done.stdout) == devices.cores()
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [("max 100000", 8), ("150000 100000", 2), ("200000 100000", 2), ("5000 100000", 1),
+     ("6400000 100000", 8), ("nonsense", 8), ("", 8)],
+)  # fmt: skip
+def test_a_container_with_less_time_than_cores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, expected: int
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(devices, "CPU_QUOTA", tmp_path / "cpu.max")
+    assert devices.cores() == 8, "no such file"
+    (tmp_path / "cpu.max").write_text(quota + "\n")
+    assert devices.cores() == expected

@@ -1,7 +1,6 @@
 """Train what a plan says: compile ahead in threads, run piece after piece, report as it goes."""
 
 import gc
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -9,6 +8,7 @@ from time import perf_counter
 
 import jax
 
+from jaxnets.devices import cores
 from jaxnets.population import memory
 from jaxnets.population.engine import Engine
 from jaxnets.population.group import Keep, Known, look, run_group
@@ -93,7 +93,7 @@ def _execute(
     keep: Keep | None,
     compile_first: bool,
 ) -> Iterator[GroupResult]:
-    workers = max(1, min(len(groups), os.cpu_count() or 1))
+    workers = max(1, min(len(groups), cores()))
     pool = ThreadPoolExecutor(workers, thread_name_prefix="compile")
     saver = None if keep is None else Saver(keep.store, keep.save_every)
     complete = save = False
