@@ -109,13 +109,15 @@ def test_what_was_saved_is_not_trained_again(monkeypatch: pytest.MonkeyPatch, tm
     expected = train()
     with monkeypatch.context() as patch:
         patch.setattr(plan, "TURNS", 2)
+        kept.save_every_chunk(patch)
         before = limit(patch, 1, after=4 + 2)
         with pytest.warns(RuntimeWarning, match="the same bits"):
             runs = train(tmp_path)
     assert layout(runs) == (1, 1)
     assert runs.history.identical(expected.history)
-    # 4 chunks for four members, then 2 and a refused one, then the rest by twos.
-    assert before[0] <= 4 + 3 + 3 * 4
+    # 4 chunks for four members, then 2 and a refused one; the rest by twos, of which the first four
+    # members have 2 chunks behind them (12 if they began again).
+    assert before[0] == 4 + 3 + 8
     [session] = json.loads((tmp_path / "manifest.json").read_text())["sessions"]
     assert session["halved"] == [{"network": NET_NAME, "lanes": [1, 1], "turns": [2, 1]}]
 
