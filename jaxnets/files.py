@@ -250,22 +250,21 @@ def check_writable(folder: Path, needed: int) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise type(error)(error.errno, f"out: {folder} cannot be written to: {reason}") from None
+    check_room(folder, needed)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Whether the disk of a folder has room for so many bytes more.
+
+    Raises:
+        OSError: it has not.
+    """
     free = shutil.disk_usage(folder).free
     if free < needed + RESERVE:
         raise OSError(
             f"out: the study needs {(needed + RESERVE) / 2**20:,.0f} MiB, but the disk of {folder} "
             f"has {free / 2**20:,.0f} MiB left."
         )
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of all files in a folder; 0 if there is none. What goes meanwhile is not counted."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.stat(os.path.join(place, name)).st_size
-    return total
 
 
 def _umask() -> int:

@@ -1,5 +1,6 @@
 """The pure pair that everything else is built on: ``init`` and ``apply``."""
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -81,10 +82,10 @@ def from_linen(module: linen.Module) -> Network:
     """Wrap any Linen module.
 
     Whether this is training is passed on to each argument of ``__call__`` that is called ``train``,
-    ``training`` or ``is_training``, the opposite to ``deterministic`` and
-    ``use_running_average``. Every random stream the module
-    asks for (``make_rng("dropout")``, ...) is fed from the one key of the call. Every collection
-    except ``params`` is state; all of them but ``"hyper"`` may change while training and none in
+    ``training`` or ``is_training``, the opposite to ``deterministic`` and ``use_running_average``;
+    not where a field of the same name has settled it. Every random stream the module asks for
+    (``make_rng("dropout")``, ...) is fed from the one key of the call. Every collection except
+    ``params`` is state; all of them but ``"hyper"`` may change while training and none in
     evaluation. A module whose initial parameters depend on numbers of its own in ``"hyper"``, at
     its top, names them in an attribute ``numbers_at_init``.
 
@@ -135,10 +136,14 @@ def _kinds(value: Any) -> Hashable:
     if isinstance(value, linen.Module):
         names = (name for name in value.__dataclass_fields__ if name not in ("parent", "name"))
         parts = (getattr(value, name) for name in names)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = (getattr(value, field.name) for field in dataclasses.fields(value))
     elif isinstance(value, Mapping):
         parts = value.values()
     elif isinstance(value, tuple):
         parts = value
+    elif isinstance(value, frozenset):
+        return frozenset(_kinds(part) for part in value)
     inner = tuple(_kinds(part) for part in parts)
     name = f"{type(value).__module__}.{type(value).__qualname__}"
     return (name, *inner) if inner else name
@@ -147,7 +152,11 @@ def _kinds(value: Any) -> Hashable:
 @functools.lru_cache(maxsize=1024)
 def _from_linen(module: linen.Module, kinds: Hashable) -> Network:
     known = inspect.signature(type(module).__call__).parameters
-    told = {name: value for name, value in TRAINING.items() if name in known}
+    told = {
+        name: value
+        for name, value in TRAINING.items()
+        if name in known and getattr(module, name, None) is None  # else it has been told already
+    }
 
     def keywords(train: bool) -> dict[str, Any]:
         return {name: value if train else not value for name, value in told.items()}

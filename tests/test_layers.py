@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, str] = {
     "nn": "compilation devices environment errors files",
     "data": "errors files rng",
     "train": "data devices errors hyper losses metrics network numerics optim penalties rng",
-    "population": "data devices environment errors files hyper network nn processes rng train",
+    "population": "data devices environment errors files hyper losses network nn optim processes "
+    "rng train",
     "study": "data environment errors files nn optim population jaxnets",
     "verify": "data environment errors nn optim population rng jaxnets",
     "cli": "population processes study verify jaxnets",

@@ -1,5 +1,7 @@
 """The pure pair and its adapters."""
 
+import dataclasses
+
 import flax
 import flax.linen as nn
 import jax
@@ -150,6 +152,36 @@ def test_equal_numbers_of_different_types_are_different_architectures():
     third = real.apply({}, {}, X, key=None, train=False)[0]
     np.testing.assert_allclose(third, X / 3, rtol=1e-6)
     assert yes != from_linen(Power((1, (1,)))) and yes == from_linen(Power((True, (1,))))
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    power: object = 2
+
+
+def test_types_are_looked_for_inside_settings():
+    whole, real = (from_linen(Power(Settings(power))) for power in (2, 2.0))
+    assert whole != real and whole == from_linen(Power(Settings(2)))
+    assert from_linen(Power(frozenset({1}))) != from_linen(Power(frozenset({True})))
+
+
+class Settled(nn.Module):
+    """Told when it is made, or when it is called, but not both."""
+
+    deterministic: bool | None = None
+
+    @nn.compact
+    def __call__(self, x, deterministic=None):
+        settled = nn.merge_param("deterministic", self.deterministic, deterministic)
+        return x + (0.0 if settled else 1.0)
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, [1, 0]), (True, [0, 0]), (False, [1, 1])])
+def test_what_a_module_was_made_with_counts(given: bool | None, found: list[int]):
+    network = from_linen(Settled(given))
+    for train, value in zip((True, False), found, strict=True):
+        outputs, _ = network.apply({}, {}, jnp.zeros(1), key=KEY, train=train)
+        assert outputs[0] == value
 
 
 def test_equal_modules_are_one_architecture():

@@ -1,5 +1,6 @@
 """The way in: check, plan, train, and give back a population."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def fit(
         out: a folder in which what has been reached is saved and found again: the same call
             continues where it was stopped or killed, and ends in the same bits. A call for more
             members or more epochs trains only what is new. Everything else must stay the same;
-            of your own functions their code is compared, see `jaxnets.population.identity`. (What
+            of your own functions their code is compared, see `jaxnets.population.words`. (What
             they name in their module is compiled into a program as it is the first time: change it
             in another process.) The
             first Ctrl-C or SIGTERM finishes the chunk and saves.
@@ -111,7 +112,7 @@ def fit(
 def _check_arguments(progress: object, out: object, save_every: object) -> None:
     if progress is not None and not isinstance(progress, bool):
         raise TypeError(f"progress: expected True, False or None, got {progress!r:.80}.")
-    if out is not None and not isinstance(out, str | Path):
+    if out is not None and not isinstance(out, str | os.PathLike):
         raise TypeError(f"out: expected the path of a folder, got {out!r:.80}.")
     if check_number("save_every", save_every) < 0:
         raise ValueError(f"save_every: expected at least 0 seconds, got {save_every}.")

@@ -15,12 +15,12 @@ import jax
 from jaxnets import environment, files
 from jaxnets.hyper import check_number
 from jaxnets.population.group import Keep
-from jaxnets.population.identity import describe
 from jaxnets.population.plan import Plan
 from jaxnets.population.saver import SAVE_EVERY
 from jaxnets.population.spec import Spec
 from jaxnets.population.stopping import stop_on_signals
 from jaxnets.population.store import Store, Tell
+from jaxnets.population.words import describe
 from jaxnets.processes import Processes
 from jaxnets.train import make_recipe
 
@@ -87,10 +87,7 @@ def state_bytes(plan: Plan) -> int:
     """About what the saved states of all members take."""
     spec = plan.spec
     records = len(spec.records)
-    return sum(
-        len(p.group.rows) * (p.state_bytes + 8 * records * len(p.group.recipe.record_names))
-        for p in plan.programs
-    )
+    return sum(len(p.group.rows) * p.saved_bytes(records) for p in plan.programs)
 
 
 @contextlib.contextmanager
@@ -109,7 +106,7 @@ def opened(
         out: the folder; made if need be.
         owner: whose it must be, see `identity`.
         new: the manifest of a new folder, without format and owner.
-        needed: bytes that the states of all members take; what is there already counts.
+        needed: bytes that the states of all members take.
         tell: called with a sentence where something is wrong.
         save_every: least number of seconds between two saves.
 
@@ -123,8 +120,8 @@ def opened(
     save_every = check_number("save_every", save_every)
     if save_every < 0:
         raise ValueError(f"save_every: expected at least 0 seconds, got {save_every}.")
-    check_owner(out, owner)
-    files.check_writable(out, max(0, needed - files.size_of(out / STATE)))
+    is_new = check_owner(out, owner) is None
+    files.check_writable(out, needed if is_new else 0)  # what an old one lacks is not known yet
     processes = Processes.current()
     if processes is not None:
         # Before anybody writes: what one has written is another study to who asks for another.

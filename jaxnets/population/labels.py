@@ -1,11 +1,13 @@
 """The labels of results: coordinates of members, the epochs of records, the names of faults."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from jaxnets import losses
+from jaxnets.optim import as_optimizer
 from jaxnets.population.group_result import GroupResult
 from jaxnets.population.members import CHOICES, Member
 from jaxnets.population.spec import Spec
@@ -52,6 +54,13 @@ def fault_name(code: int) -> str:
     return "" if code == Fault.NONE else Fault(int(code)).name.lower()
 
 
+MEANT: dict[str, Callable[[Any], Any]] = {
+    "optimizer": lambda given: as_optimizer(given).structure,
+    "loss": losses.get,
+}
+"""What a member's choice is, however it was written down."""
+
+
 def _tell_apart(name: str, members: Sequence[Member], found: list[dict[str, Any]]) -> None:
     """Number the labels of different things that have the same: two lambdas, one optimizer with a
     schedule and one without. Optimizers that differ in their numbers alone are not different.
@@ -60,8 +69,10 @@ def _tell_apart(name: str, members: Sequence[Member], found: list[dict[str, Any]
     numbers = []
     for member, labels in zip(members, found, strict=True):
         thing = member.network if name == "network" else member.choices.get(name)
+        if name in MEANT and thing is not None:
+            thing = MEANT[name](thing)
         same = known.setdefault(labels.get(name), {})
-        numbers.append(same.setdefault(getattr(thing, "structure", thing), len(same) + 1))
+        numbers.append(same.setdefault(thing, len(same) + 1))
     for labels, number in zip(found, numbers, strict=True):
         if len(known[labels.get(name)]) > 1:
             labels[name] = f"{labels[name]} #{number}"

@@ -58,7 +58,7 @@ class Member:
         for name in self.choices:
             lookup("choices", name, dict.fromkeys(CHOICES))
         for name in numbers:
-            if name in LABELS or name.startswith(RECORDS):
+            if _is_label(name):
                 raise ValueError(
                     f"{name}: results have a label of this name; rename the hyperparameter."
                 )
@@ -87,7 +87,7 @@ class Member:
         }
         choices = {name: _label(value) for name, value in self.choices.items()}
         own = dict(getattr(self.choices.get("optimizer"), "defaults", ()))
-        numbers = {**own, **self.numbers}
+        numbers = {k: v for k, v in own.items() if not _is_label(k)} | dict(self.numbers)
         return {"network": self.network.name, **shape, **choices, **numbers, **self.seeds}
 
 
@@ -203,6 +203,10 @@ def _check_seed(name: str, value: object) -> int:
     if not 0 <= value < 2**32:
         raise ValueError(f"{name}: expected 0 <= {name} < 2**32, got {value}.")
     return int(value)
+
+
+def _is_label(name: str) -> bool:
+    return name in LABELS or name.startswith(RECORDS)
 
 
 def _label(value: Any) -> Any:

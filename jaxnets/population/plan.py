@@ -89,6 +89,10 @@ class Program:
         """
         return np.arange(self.width).reshape(len(self.devices), -1).T.ravel()
 
+    def saved_bytes(self, records: int) -> int:
+        """About what a member's state takes on the disk, with histories of so many records."""
+        return self.state_bytes + 8 * records * len(self.group.recipe.record_names)
+
     @property
     def pieces(self) -> int:
         """Dispatches side by side that would hold all members; they run one after the other."""

@@ -8,6 +8,7 @@ from time import perf_counter
 
 import jax
 
+from jaxnets import files
 from jaxnets.devices import cores
 from jaxnets.population import memory
 from jaxnets.population.engine import Engine
@@ -49,6 +50,7 @@ def execute(
     Raises:
         Stopped: somebody has asked to stop, and everything is saved.
         MemoryError: a device has no memory for the data, or for a single member.
+        OSError: the disk has no room for the states of the members that are missing.
 
     Warns:
         RuntimeWarning: a program was halved (with ``keep``, its store tells).
@@ -98,6 +100,7 @@ def _execute(
     saver = None if keep is None else Saver(keep.store, keep.save_every)
     complete = save = False
     try:
+        _check_room(groups, keep)
         data = _placed(plan) if any(known.missing.size for known in groups) else None
         compiling = [_begin(pool, known, data) for known in groups]
         if compile_first:
@@ -128,6 +131,16 @@ def _execute(
             saver.close(save)
         # Compilation cannot be interrupted: what is under way ends by itself.
         pool.shutdown(wait=complete, cancel_futures=True)
+
+
+def _check_room(groups: Sequence[Known], keep: Keep | None) -> None:
+    """A disk without room for those that are missing is found before they are trained."""
+    needed = sum(
+        known.missing.size * known.program.saved_bytes(len(known.plan.spec.records))
+        for known in groups
+    )
+    if keep is not None and needed:
+        files.check_room(keep.store.folder.parent, needed)
 
 
 def _placed(plan: Plan) -> Data:

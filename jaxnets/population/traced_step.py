@@ -13,8 +13,9 @@ from jaxnets import environment, rng
 from jaxnets.data import Batch, Dataset
 from jaxnets.devices import traced_for
 from jaxnets.nn import conv_measured
-from jaxnets.train import Recipe, TrainState, init_state, step
+from jaxnets.train import Recipe, TrainState, init_state
 from jaxnets.train.recipe import Hyper
+from jaxnets.train.step import attempted_step, kept_step
 
 
 def program_key(recipe: Recipe) -> Any:
@@ -88,14 +89,16 @@ def step_cost(shape: StepShape) -> StepCost:
         return init_state(recipe, rng.member_keys(key), numbers, x[:1])
 
     def one(state: TrainState, key: jax.Array, numbers: Hyper, batch: Batch) -> Any:
-        return step(recipe, state, batch, rng.member_keys(key), numbers)
+        keys = rng.member_keys(key)
+        new, record, found = attempted_step(recipe, state, batch, keys, numbers, check=True)
+        _check_stays(state, new)
+        return kept_step(state, new, found), record
 
     key = rng.abstract_key()
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in shape.names}
     with jax.default_matmul_precision(shape.precision), traced_for(shape.platform):
         state = jax.eval_shape(begin, key, numbers, shape.batch.x)
         lowered = jax.jit(one).lower(state, key, numbers, shape.batch)
-    _check_stays(state, lowered.out_info[0])
     return StepCost(state, float((lowered.cost_analysis() or {}).get("flops", 0.0)))
 
 

@@ -62,6 +62,17 @@ class Halved(nn.Module):
         return nn.Dense(3)(x)
 
 
+class Narrowed(nn.Module):
+    """Its statistics lose an axis after the first step."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        mean = self.variable("stats", "mean", lambda: jnp.zeros(3))
+        if train:
+            mean.value = jnp.mean(x)
+        return nn.Dense(3)(x)
+
+
 class Counted(nn.Module):
     """Its own number is an integer: a member's would be cut off."""
 
@@ -212,6 +223,12 @@ TABLE = {
         "members[0] (Halved()): the training state.collections['stats']['mean']: ",
         "what it was, bfloat16[]; after one it is float32[]",
     ),
+    "another shape": (
+        lambda: fit(Narrowed()),
+        TypeError,
+        "the training state.collections['stats']['mean']: ",
+        "what it was, float32[3]; after one it is float32[]",
+    ),
     "another dtype of the optimizer": (
         lambda: fit(
             nn.Dense(3, param_dtype=jnp.bfloat16),
@@ -267,7 +284,12 @@ TABLE = {
         "members[0] (network): ",
         "'key'",
     ),
-    "growing": (lambda: fit(Growing()), ValueError, "members[0] (Growing()): "),
+    "growing": (
+        lambda: fit(Growing()),
+        TypeError,
+        "members[0] (Growing()): the training state.collections['acts']['h'][1]: expected a step",
+        "what it was, nothing; after one it is float32[]",
+    ),
     "two masters": (
         lambda: fit(Paced()),
         ValueError,

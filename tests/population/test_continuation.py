@@ -327,16 +327,27 @@ def test_a_full_disk_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     usage = files.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage._replace(free=files.RESERVE))
     check_same(train(tmp_path), runs)
-    with pytest.raises(OSError, match="but the disk of"):
-        train(tmp_path / "another")
+    for who, out in ((None, tmp_path / "another"), (jn.member(NET, seed=77), tmp_path)):
+        with pytest.raises(OSError, match="but the disk of"):
+            train(out, *([who] if who else []))
+
+
+class AnyPath:
+    """What the system takes for a path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
 
 def test_what_is_monitored_may_be_the_members_own(tmp_path: Path):
     """The accuracy goes with a loss that the only member chooses."""
     members = jn.member(NET, loss="softmax_cross_entropy")
     options = {"loss": "sum_squared_error", "monitor": "valid_accuracy"}
-    for _ in range(2):
-        runs = fit(members, out=tmp_path, **options)
+    for path in (tmp_path, AnyPath(tmp_path)):
+        runs = fit(members, out=path, **options)
     kept.check_same(runs, fit(members, **options))
 
 

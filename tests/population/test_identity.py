@@ -9,11 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pandas
 import pytest
+import xarray
+from xarray import DataArray
 
 import jaxnets as jn
-from jaxnets.population.identity import describe, digest
+from jaxnets.population.identity import digest
 from jaxnets.population.identity import members as identities
+from jaxnets.population.words import describe
 from tests.small import DATA, LOSS, NET, ROOT
 
 SCALE, SHIFT = 2.0, 1.0
@@ -65,6 +69,8 @@ class Half(nn.Module):
 
 class Whole(nn.Module):
     gain = 2.0
+    _own = 3.0
+    act = staticmethod(nn.relu)
 
     @property
     def twice(self):
@@ -84,6 +90,36 @@ class Loss:
 
     def __call__(self, outputs, batch):
         return outputs[:, 0]
+
+
+class Holder(nn.Module):
+    """Its part is a class."""
+
+    part: type = Half
+
+    @nn.compact
+    def __call__(self, x):
+        return self.part()(x)
+
+
+y, ACT, GAINS = np.arange(3), nn.relu, {nn.relu: 2.0, nn.tanh: 1.6}
+OBJECTS = np.array([{"a": 1}, None], dtype=object)
+
+
+def with_attribute(outputs, batch):
+    return outputs[:, 0] - batch.y
+
+
+def with_alias(outputs, batch):
+    return ACT(outputs)[:, 0]
+
+
+def with_tables(outputs, batch):
+    return GAINS[nn.relu] * outputs[:, 0] * len(OBJECTS)
+
+
+def names_a_library(outputs, batch):
+    return outputs if isinstance(outputs, pandas.DataFrame) else DataArray and outputs[:, 0]
 
 
 def redefined(cls, **names):
@@ -191,6 +227,18 @@ CHANGED = {
     "a constant of a class": (Whole(), redefined(Whole, gain=3.0)()),
     "a property": (Whole(), redefined(Whole, twice=property(lambda self: 3 * self.gain))()),
     "a static method": (Whole(), redefined(Whole, once=staticmethod(lambda: 2))()),
+    "a constant of one's own": (Whole(), redefined(Whole, _own=4.0)()),
+    "a function in a class": (Whole(), redefined(Whole, act=staticmethod(nn.tanh))()),
+    "a class in a field": (
+        Holder(), Holder(redefined(Half, __call__=lambda self, x: nn.tanh(x)))
+    ),
+    "an alias": (with_alias, rewritten(with_alias, ACT=nn.tanh)),
+    "a table of functions": (
+        with_tables, rewritten(with_tables, GAINS={nn.relu: 2.0, nn.gelu: 1.6})
+    ),
+    "an array of objects": (
+        with_tables, rewritten(with_tables, OBJECTS=np.array([{"a": 2}, None], dtype=object))
+    ),
     "an object that is called": (Loss(), redefined(Loss, __call__=lambda self, o, b: o[:, 1])()),
     "a class that it names": (
         Whole(),
@@ -208,6 +256,30 @@ CHANGED = {
 def test_what_has_changed_in_the_users_files_is_seen(name: str):
     before, after = CHANGED[name]
     assert describe(before) == describe(before) != describe(after)
+
+
+def test_an_attribute_is_no_name():
+    assert describe(with_attribute) == describe(rewritten(with_attribute, y=np.arange(4)))
+
+
+def test_what_is_installed_is_told_by_its_name_and_version():
+    words = describe(names_a_library)
+    named = f"xarray.core.dataarray.DataArray {xarray.__version__}"
+    assert words["names"] == {"DataArray": named, "pandas": "pandas"}
+    assert describe(pandas.DataFrame) == f"pandas.DataFrame {pandas.__version__}"
+
+
+def test_words_of_code_have_no_addresses():
+    thing = [with_tables, Holder(), Whole(), Loss()]
+    assert " at 0x" not in str(describe(thing))
+
+
+def test_parts_that_share_parts_are_told_once():
+    """Sixty functions, each of which names the two before it: there are 10^12 ways to the first."""
+    names: dict[str, object] = {"f0": helper, "f1": helper}
+    for i in range(2, 60):
+        exec(f"def f{i}(x): return f{i - 1}(x) + f{i - 2}(x)", names)
+    assert len(str(describe(names["f59"]))) < 20_000
 
 
 def test_classes_made_again_are_the_same():

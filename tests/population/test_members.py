@@ -46,6 +46,13 @@ def test_the_numbers_of_a_choice_are_coordinates():
     one, two = jn.grid(network=NET, optimizer=[jn.optim.sgd(0.1), jn.optim.momentum(0.2)])
     assert one.coordinates["learning_rate"] == 0.1 and "momentum" not in one.coordinates
     assert two.coordinates["learning_rate"] == 0.2 and two.coordinates["momentum"] == 0.9
+
+    def cosine(learning_rate=0.1, epochs=30.0, width=3.0):
+        return optax.sgd(learning_rate)
+
+    (three,) = jn.grid(network=NET, optimizer=jn.optim.from_optax(cosine))
+    assert three.coordinates["learning_rate"] == 0.1 and three.coordinates["width"] == 4
+    assert "epochs" not in three.coordinates, "results have a label of this name"
     sizes = jn.grid(network=NET, batch_size=list(np.array([2, 4])))
     assert [one.coordinates["batch_size"] for one in sizes] == [2, 4]
 

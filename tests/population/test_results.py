@@ -13,7 +13,7 @@ import xarray as xr
 import jaxnets as jn
 from jaxnets.data import Batch
 from jaxnets.population.labels import _coordinates
-from tests.small import DATA, EPOCHS, NET, compilations, fit, leaves, same
+from tests.small import DATA, EPOCHS, LOSS, NET, compilations, fit, leaves, same
 
 WIDER = jn.nn.MLP([5], outputs=3)
 
@@ -111,6 +111,11 @@ def test_different_things_of_one_name_are_told_apart():
     ]  # fmt: skip
     assert found["optimizer"][:3].tolist() == ["sgd #1", "sgd #2", "sgd #1"]
     assert found["learning_rate"][:3].tolist() == [0.1, 0.1, 0.2]
+    written = jn.grid(
+        network=NET, optimizer=["adam", jn.optim.adam()], loss=[LOSS, jn.losses.get(LOSS)]
+    )
+    found = _coordinates(written)
+    assert set(found["optimizer"]) == {"adam"} and set(found["loss"]) == {LOSS}
 
 
 def test_a_file_gives_the_history_back(runs: jn.Runs, tmp_path: Path):
