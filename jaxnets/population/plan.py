@@ -166,7 +166,7 @@ def make_plan(
             is as fast as it can be; otherwise as many, up to 256, as keep their states within
             2 GiB, or within less if the memory of the device is less. On a CPU, populations of
             small dense networks train faster with some side by side, which share what starting
-            an operation costs: 40-64-64-10 with batches of 32 about 1.3 times as fast with 8 of
+            an operation costs: 40-64-64-10 with batches of 32 about 1.2 times as fast with 8 of
             them (``python -m benchmarks small-mlp``), larger batches less, convolutions more
             slowly. The price: a dispatch of 8 takes as long with one member in it; and networks
             trained with different ``lanes`` differ in the last bits.

@@ -191,10 +191,11 @@ class _Describer:
 
     def _named(self, value: Any) -> Words:
         """What a name of a module stands for."""
-        if isinstance(value, FunctionType):
-            if id(value) in self._told:
-                return _name(value)
-            self._told.add(id(value))
+        function = inspect.unwrap(value) if callable(value) else value
+        if isinstance(function, FunctionType):
+            if id(function) in self._told:
+                return _name(function)
+            self._told.add(id(function))
         return self.words(value)
 
 
