@@ -8,8 +8,7 @@ from typing import Any
 
 import jax
 
-from jaxnets.hyper import check_number
-from jaxnets.population.folder import keeping, shared_settings
+from jaxnets.population.folder import check_save_every, keeping, shared_settings
 from jaxnets.population.group_result import GroupResult
 from jaxnets.population.plan import Plan, make_plan
 from jaxnets.population.progress import make_progress
@@ -114,8 +113,7 @@ def _check_arguments(progress: object, out: object, save_every: object) -> None:
         raise TypeError(f"progress: expected True, False or None, got {progress!r:.80}.")
     if out is not None and not isinstance(out, str | os.PathLike):
         raise TypeError(f"out: expected the path of a folder, got {out!r:.80}.")
-    if check_number("save_every", save_every) < 0:
-        raise ValueError(f"save_every: expected at least 0 seconds, got {save_every}.")
+    check_save_every(save_every)
 
 
 def runs_of(plan: Plan, results: Iterable[GroupResult]) -> Runs:

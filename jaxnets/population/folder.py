@@ -117,9 +117,7 @@ def opened(
         ValueError: the folder holds something else.
         OSError: it cannot be written to, or another process is at work there.
     """
-    save_every = check_number("save_every", save_every)
-    if save_every < 0:
-        raise ValueError(f"save_every: expected at least 0 seconds, got {save_every}.")
+    save_every = check_save_every(save_every)
     is_new = check_owner(out, owner) is None
     files.check_writable(out, needed if is_new else 0)  # what an old one lacks is not known yet
     processes = Processes.current()
@@ -151,6 +149,19 @@ OWNER, READY, LOOKED = "owner", "ready", "looked"
 """What processes tell each other of a folder: whose it is to be, that it is prepared, and that they
 have looked at what it holds.
 """
+
+
+def check_save_every(value: object) -> float:
+    """Seconds between two saves.
+
+    Raises:
+        TypeError: not a number.
+        ValueError: not finite, or less than 0.
+    """
+    seconds = check_number("save_every", value)
+    if seconds < 0:
+        raise ValueError(f"save_every: expected at least 0 seconds, got {seconds}.")
+    return seconds
 
 
 def check_owner(out: Path, owner: Words) -> Words | None:

@@ -1,29 +1,27 @@
 """What decides a result, in words: the same in every process, others where code has changed."""
 
 import dataclasses
-import dis
 import functools
 import hashlib
 import inspect
 import json
-import sys
-import sysconfig
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from collections.abc import Mapping
+from types import FunctionType, ModuleType
 from typing import Any
 
 import jax
 import numpy as np
 from flax import linen
 
-VERSIONED = ("jax", "jaxlib", "jaxnets", "flax", "optax", "numpy", "builtins", "functools")
-"""Packages whose version is written down with the environment: the name says enough."""
-
-INSTALLED = tuple(
-    Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")
+from jaxnets.population.code import (
+    closed_over,
+    code_digest,
+    innermost,
+    known,
+    name_of,
+    named_in,
+    versioned,
 )
-"""Where packages are whose files nobody edits: of what is theirs, name and version are enough."""
 
 CONSTANTS = (
     bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset,
@@ -49,9 +47,10 @@ def describe(value: object) -> Words:
     code, defaults, what it has closed over, and what the names in the code stand for in its module:
     functions, classes, constants (numbers, texts, arrays, lists and dictionaries of them), and
     objects of the user's own classes that are called, or dataclasses; these in turn. Of a class it
-    is the methods, properties and constants. Of what is installed it is the name, with the version.
-    What is not seen: code of a user's that is reached through another module (``tools.scale``) or
-    through an object, and what it reads from the world.
+    is the methods, properties and constants. Of what is installed it is the name, with the version;
+    of a function and of a network (or another dataclass) the code and the functions that it names,
+    too. What is not seen: code of a user's that is reached through another module
+    (``tools.scale``) or through an object, and what it reads from the world.
 
     Args:
         value: numbers, texts, arrays, dataclasses, Linen modules, functions, and all that is built
@@ -77,6 +76,7 @@ class _Describer:
     def __init__(self) -> None:
         self._above: list[int] = []
         self._told: set[int] = set()
+        self._names = 0  # how many names of modules lie between here and what is described
 
     def words(self, value: Any) -> Words:
         """Of anything."""
@@ -96,7 +96,7 @@ class _Describer:
         if isinstance(value, np.ndarray | np.generic | jax.Array):
             return self._array(value)
         if isinstance(value, ModuleType | np.dtype):
-            return _name(value)
+            return name_of(value)
         if isinstance(value, type):
             return self._class(value)
         if isinstance(value, Mapping):
@@ -107,7 +107,7 @@ class _Describer:
             return value.hex() if isinstance(value, bytes) else str(value)
         if isinstance(value, tuple | list):
             words = [self.words(v) for v in value]
-            return words if type(value) in (tuple, list) else [_name(type(value)), *words]
+            return words if type(value) in (tuple, list) else [name_of(type(value)), *words]
         if dataclasses.is_dataclass(value):
             return self._dataclass(value)
         if isinstance(value, functools.partial):
@@ -137,32 +137,38 @@ class _Describer:
             for field in dataclasses.fields(value)
             if field.compare and field.name not in skipped
         }
-        return {"name": _name(cls), **fields, **self._code_of(cls)}
+        return {"name": name_of(cls), **fields, **self._code_of(cls)}
 
     def _object(self, value: Any) -> Words:
-        """An object of some other class: the class and what the object holds."""
+        """An object of some other class: the class and what the object holds. In the tables of a
+        module a library's objects (a logger, say) are told by their class alone: what they reach
+        is not what decides, and need not be the same in another process.
+        """
         cls = type(value)
+        if id(value) in self._told or (self._names and known(cls)):
+            return name_of(cls)
+        self._told.add(id(value))
         held = self._mapping(dict(getattr(value, "__dict__", {})))
-        return {"name": _name(cls), **held, **self._code_of(cls)}
+        return {"name": name_of(cls), **held, **({} if known(cls) else self._code_of(cls))}
 
     def _class(self, cls: type) -> Words:
-        code = self._code_of(cls)
-        return {"name": _name(cls), **code} if code else _name(cls)
+        code = {} if known(cls) else self._code_of(cls)
+        return {"name": name_of(cls), **code} if code else name_of(cls)
 
     def _code_of(self, cls: type) -> dict[str, Words]:
-        """The methods, properties and constants of a class and of those it is made from, as far as
-        they are the user's.
+        """The methods of a class and of those it is made from, down to a package whose version is
+        written down; if they are the user's, properties and constants, too.
         """
-        if _known(cls) or id(cls) in self._told:
+        if versioned(cls) or id(cls) in self._told:
             return {}
         self._told.add(id(cls))
         fields = getattr(cls, "__dataclass_fields__", {})
         return {
             "code": {
-                f"{_name(own)}.{name}": self.words(entry)
+                f"{name_of(own)}.{name}": self.words(entry)
                 for own in cls.__mro__
-                if not _known(own)
-                for name, entry in ((n, _innermost(e)) for n, e in sorted(vars(own).items()))
+                if not versioned(own)
+                for name, entry in ((n, innermost(e)) for n, e in sorted(vars(own).items()))
                 if _is_users(entry, name, own) and name not in fields
             }
         }
@@ -170,21 +176,22 @@ class _Describer:
     def _function(self, value: Any) -> Words:
         function = inspect.unwrap(getattr(value, "__func__", value))
         if not isinstance(function, FunctionType):
-            return _name(value) if hasattr(value, "__qualname__") else self._object(value)
-        words: dict[str, Words] = {"name": _name(function)}
+            return name_of(value) if hasattr(value, "__qualname__") else self._object(value)
+        words: dict[str, Words] = {"name": name_of(function)}
         owner = getattr(value, "__self__", None)
         if owner is not None and not isinstance(owner, ModuleType):
             words["of"] = self.words(owner)
         for name, found in (
             ("defaults", function.__defaults__),
             ("keywords", function.__kwdefaults__),
-            ("closure", dict(_closure(function))),
+            ("closure", dict(closed_over(function))),
         ):
             if found:
                 words[name] = self.words(found)
-        if not _known(function):
-            words["code"] = _code(function.__code__)
-            names = {k: self._named(v) for k, v in _names(function) if _can_be_told(v)}
+        if not versioned(function):
+            words["code"] = code_digest(function.__code__)
+            tells = _is_plain if known(function) else _can_be_told
+            names = {k: self._named(v) for k, v in named_in(function) if tells(v)}
             if names:
                 words["names"] = names
         return words if len(words) > 1 else words["name"]
@@ -194,9 +201,13 @@ class _Describer:
         function = inspect.unwrap(value) if callable(value) else value
         if isinstance(function, FunctionType):
             if id(function) in self._told:
-                return _name(function)
+                return name_of(function)
             self._told.add(id(function))
-        return self.words(value)
+        self._names += 1
+        try:
+            return self.words(value)
+        finally:
+            self._names -= 1
 
 
 def _is_users(entry: Any, name: str, cls: type) -> bool:
@@ -204,99 +215,24 @@ def _is_users(entry: Any, name: str, cls: type) -> bool:
     if isinstance(entry, FunctionType) and entry.__module__ == cls.__module__:
         return True
     special = name.startswith("__") and name.endswith("__")
-    return not special and name not in _LINENS_OWN and _can_be_told(entry)
+    return not known(cls) and not special and name not in _LINENS_OWN and _can_be_told(entry)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a function or an immutable constant: what an installed package's names are told
+    of. Its tables are often caches, and another in every process.
+    """
+    if callable(value) and not isinstance(value, type):
+        inner = inspect.unwrap(value)
+        return isinstance(inner, FunctionType) and not versioned(inner)
+    return value is None or isinstance(value, bool | int | float | str | tuple)
 
 
 def _can_be_told(value: Any) -> bool:
     """Whether it is a constant, or code, or an object of the user's that says what it is."""
     if value is None or isinstance(value, (*CONSTANTS, type, ModuleType, functools.partial)):
         return True
-    own = not _known(type(value))
+    own = not known(type(value))
     if dataclasses.is_dataclass(value) or (callable(value) and not hasattr(value, "__qualname__")):
         return own or isinstance(value, linen.Module) or hasattr(value, "__wrapped__")
     return callable(value)
-
-
-def _innermost(entry: Any) -> Any:
-    """The function in what a class holds: a method, a property, Linen's wrappings of them."""
-    inner: Any
-    match entry:
-        case staticmethod() | classmethod():
-            inner = entry.__func__
-        case property():
-            inner = entry.fget
-        case functools.cached_property():
-            inner = entry.func
-        case type():
-            inner = None
-        case _:
-            inner = getattr(entry, "__wrapped__", None) or getattr(entry, "wrapped", None)
-    return entry if inner is None else _innermost(inner)
-
-
-def _closure(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    for name, cell in cells:
-        try:
-            yield name, cell.cell_contents
-        except ValueError:  # not assigned yet
-            continue
-
-
-def _names(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """What the names in a function's code, and in that of functions inside it, stand for."""
-    codes, found = [function.__code__], set()
-    while codes:
-        code = codes.pop()
-        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
-        # Not co_names: those are attributes, too.
-        found |= {
-            step.argval
-            for step in dis.get_instructions(code)
-            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval in function.__globals__
-        }
-    for name in sorted(found):
-        yield name, function.__globals__[name]
-
-
-def _code(code: CodeType) -> str:
-    """A digest of what the code does; where it stands in which file is not part of it."""
-    parts = [code.co_code.hex(), repr(code.co_names), repr(code.co_varnames[: code.co_argcount])]
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            parts.append(_code(constant))
-        elif isinstance(constant, frozenset):
-            parts.append(repr(sorted(map(repr, constant))))
-        else:
-            parts.append(repr(constant))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
-
-
-def _name(value: Any) -> str:
-    """With its package if that is known: a script is the same whoever imports it."""
-    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or str(value)
-    top = _top(value)
-    if top in VERSIONED:
-        return f"{value.__module__}.{name}"
-    if not _installed(top):
-        return str(name)
-    version = getattr(sys.modules.get(top), "__version__", "")
-    return f"{value.__module__}.{name} {version}".rstrip()
-
-
-def _known(value: Any) -> bool:
-    """Whether its name says enough."""
-    top = _top(value)
-    return top in VERSIONED or _installed(top)
-
-
-def _top(value: Any) -> str:
-    return str(getattr(value, "__module__", "") or "").partition(".")[0]
-
-
-@functools.cache
-def _installed(top: str) -> bool:
-    if top in ("__main__", *sys.builtin_module_names):
-        return top != "__main__"  # what is typed in is the user's, whoever runs it
-    file = getattr(sys.modules.get(top), "__file__", None)
-    return file is not None and any(Path(file).resolve().is_relative_to(p) for p in INSTALLED)

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import logging
 import types
 
 import flax.linen as nn
@@ -15,6 +16,7 @@ import xarray
 from xarray import DataArray
 
 import jaxnets as jn
+from jaxnets.population import code
 from jaxnets.population.identity import digest
 from jaxnets.population.identity import members as identities
 from jaxnets.population.words import describe
@@ -267,6 +269,21 @@ def test_what_is_installed_is_told_by_its_name_and_version():
     named = f"xarray.core.dataarray.DataArray {xarray.__version__}"
     assert words["names"] == {"DataArray": named, "pandas": "pandas"}
     assert describe(pandas.DataFrame) == f"pandas.DataFrame {pandas.__version__}"
+
+
+def test_the_code_of_installed_functions_and_networks_is_compared(monkeypatch: pytest.MonkeyPatch):
+    """A package of the user's may be installed anew under the same version."""
+    monkeypatch.setattr(code, "installed", lambda top: top == "tests")
+    changed = rewritten(augment, helper=rewritten(helper, SCALE=3.0))
+    assert describe(augment) == describe(augment) != describe(changed)
+    other = redefined(Module, __call__=lambda self, x: x)
+    assert describe(Module()) == describe(Module()) != describe(other())
+
+
+def test_a_librarys_objects_in_a_table_are_told_by_their_class():
+    logs = rewritten(with_tables, GAINS={nn.relu: 2.0, "log": logging.getLogger("tests")})
+    words = describe(logs)["names"]["GAINS"]
+    assert next(entry for key, entry in words if key == "log").startswith("logging.Logger")
 
 
 def test_words_of_code_have_no_addresses():
