@@ -38,6 +38,7 @@ def compile_quickly() -> None:
 if OPTIMIZED not in os.environ:
     compile_quickly()
 gc.freeze()  # a tenth of the time went into looking through the libraries for rubbish
+gc.set_threshold(100_000, 20, 100)  # and another one into looking through what is being traced
 
 
 def pytest_configure(config: pytest.Config) -> None:

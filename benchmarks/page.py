@@ -120,10 +120,21 @@ def _machine(environment: dict[str, Any]) -> str:
     devices = machine["devices"]
     flags = f", XLA_FLAGS={machine['XLA_FLAGS']}" if machine.get("XLA_FLAGS") else ""
     return (
-        f"{environment['date']}: {environment['cores']} cores, {machine['processor']}, "
+        f"{environment['date']}: {environment['cores']} cores, {_processor(machine)}, "
         f"{devices['count']} x {devices['kind']}{flags}; Python {environment['python']}, {versions}"
         + (f", {peers}" if peers else "")
     )
+
+
+VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "asimd": "NEON"}
+"""The widest registers first: machines of one name may differ in them, and by half in speed."""
+
+
+def _processor(machine: dict[str, Any]) -> str:
+    """By name and the widest of its vectors, where they were recorded."""
+    able = machine.get("instructions", "").split()
+    widest = [words for name, words in VECTORS.items() if name in able][:1]
+    return ", ".join([machine["processor"], *widest])
 
 
 def _table(name: str, result: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 
-from jaxnets import files
+from jaxnets import environment, files
 
 LEAST_SECONDS = 0.5
 """Programs that compile faster are not kept: reading them would take as long."""
@@ -58,11 +58,7 @@ def processor() -> str:
         >>> len(processor())
         16
     """
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    wanted = ("model name", "flags", "Features")
-    told = sorted({line for line in lines if line.startswith(wanted)})
+    known = environment.cpuinfo()
+    told = [known.get(name, "") for name in ("model name", "flags", "Features")]
     told += [platform.machine(), platform.processor(), platform.system()]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]

@@ -3,7 +3,7 @@
 import importlib.metadata
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,12 @@ FLAGS = (
 )  # fmt: skip
 """Settings of JAX that change the bits."""
 
+MODEL = ("cpu family", "model", "CPU implementer", "CPU part")
+"""What Linux calls the model of a processor, on x86 and on ARM."""
+
+ARITHMETIC = ("sse", "avx", "fma", "f16c", "amx", "neon", "asimd", "fphp", "sve", "bf16")
+"""How the names of instructions begin that change how sums are taken."""
+
 
 def identity(devices: Sequence[jax.Device]) -> dict[str, Any]:
     """What must be the same for the bits to be the same.
@@ -27,7 +33,8 @@ def identity(devices: Sequence[jax.Device]) -> dict[str, Any]:
         devices: where the population runs.
 
     Returns:
-        ``versions`` by package and ``machine``: processor, devices, flags of XLA and JAX.
+        ``versions`` by package and ``machine``: processor, its instructions, devices, flags of XLA
+        and JAX.
 
     Example:
         >>> identity(jax.devices())["machine"]["devices"]["platform"]
@@ -39,7 +46,7 @@ def identity(devices: Sequence[jax.Device]) -> dict[str, Any]:
             **{name: importlib.metadata.version(name) for name in PACKAGES},
         },
         "machine": {
-            "processor": _processor(),
+            **processor(cpuinfo()),
             "devices": {
                 "platform": devices[0].platform,
                 "kind": devices[0].device_kind,
@@ -72,11 +79,37 @@ def surroundings() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
-    """The processor by name where Linux tells it, else its family."""
+def cpuinfo() -> dict[str, str]:
+    """What Linux tells of the first processor, by name; empty elsewhere."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        return {}
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in lines}
+
+
+def processor(told: Mapping[str, str]) -> dict[str, str]:
+    """The processor by name and model, and the instructions that its arithmetic may use.
+
+    The name alone is not enough: what is rented is often called after a whole family. Programs are
+    compiled for one model and all its instructions, and products of matrices are chosen by them.
+
+    Args:
+        told: see `cpuinfo`; what is missing is asked of Python.
+
+    Returns:
+        ``processor`` and ``instructions``.
+
+    Example:
+        >>> processor({"model name": "AMD EPYC", "cpu family": "25", "model": "17",
+        ...            "flags": "fpu sse2 ht fma avx avx2 avx512f"})
+        {'processor': 'AMD EPYC (25, 17)', 'instructions': 'avx avx2 avx512f fma sse2'}
+    """
+    name = told.get("model name") or platform.processor() or platform.machine()
+    model = [told[field] for field in MODEL if field in told]
+    every = (told.get("flags") or told.get("Features") or "").split()
+    return {
+        "processor": f"{name} ({', '.join(model)})" if model else name,
+        "instructions": " ".join(sorted(flag for flag in every if flag.startswith(ARITHMETIC))),
+    }

@@ -132,6 +132,22 @@ def test_programs_are_traced_for_the_devices_that_they_run_on(monkeypatch: pytes
     assert "gradient of the kernel" in text and "XLA's own" not in text
 
 
+def test_the_beginning_is_compiled_quickly_unless_all_is(
+    setting: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch
+):
+    asked, whole = [], Workshop.compiled
+
+    def compiled(*arguments, options, **how):
+        asked.append(options)
+        return whole(*arguments, options=options, **how)
+
+    monkeypatch.setattr(Workshop, "compiled", compiled)
+    for nothing in (True, False):
+        setting("jax_disable_most_optimizations", nothing)
+        assert Workshop(blueprint()).beginning(lambda lane, root, x: x.sum()) is not None
+    assert asked == [None, {"xla_backend_optimization_level": 1}]
+
+
 def test_one_lane_is_not_a_map_of_one():
     def branch(flag, x):
         return jax.lax.cond(flag, lambda x: x + 1, lambda x: x * 2, x)
