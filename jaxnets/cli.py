@@ -1,6 +1,7 @@
 """The command line. JAX is loaded only when something is to be trained."""
 
 import gc
+import io
 import logging
 import os
 import sys
@@ -57,7 +58,7 @@ class DepthWidthCommand:
             found out under SLURM.
         processes: How many processes there are.
         process: The number of this one, from 0.
-        dry_run: Print what would be trained, and stop.
+        dry_run: Print what would be trained if nothing were saved yet, and stop.
         quiet: Print nothing but errors.
     """
 
@@ -82,6 +83,7 @@ class DepthWidthCommand:
         from rich.console import Console
 
         console = Console(quiet=self.quiet, highlight=False)
+        from jaxnets.population.folder import check_save_every
         from jaxnets.population.stopping import Stopped
         from jaxnets.processes import DisagreementError, LostProcessError
         from jaxnets.study.tables import plan_table
@@ -93,12 +95,13 @@ class DepthWidthCommand:
         # What can go wrong by the user's doing goes wrong here, before training: a ValueError
         # from further on is a fault of the program and keeps its traceback.
         try:
+            check_save_every(self.save_every)
             study = self._prepare()
             if self.dry_run:
                 console.print(plan_table(study.plan, study.shapes))
                 return
             session = study.open(self.out, save_every=self.save_every)
-        except (ValueError, TypeError, OSError, ImportError) as error:
+        except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:
             raise UserError(_one_line(error)) from error
         try:
             report = session.run(progress=False if self.quiet else None, tell=tell)
@@ -165,6 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that knows no µ is no reason to fail
+            stream.reconfigure(errors="replace")
     if given in (["--version"], ["-V"]):
         print(f"jaxnets {jaxnets.__version__}")
         return 0

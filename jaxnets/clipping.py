@@ -55,6 +55,36 @@ def adaptive(clipping: float | jax.Array, eps: float = 1e-3) -> optax.GradientTr
     return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
 
 
+def by_norm(largest: float | jax.Array) -> optax.GradientTransformation:
+    """``optax.clip_by_global_norm``, with a derivative that is finite where all gradients are zero.
+
+    Args:
+        largest: the norm of all gradients together is made no larger; a scalar, traced or not.
+
+    Returns:
+        The transformation.
+
+    Source: Pascanu et al. 2013, On the difficulty of training recurrent neural networks, section
+    3.2.
+
+    Example:
+        >>> clip = by_norm(1.0)
+        >>> print(clip.update(jnp.array([3.0, 4.0]), clip.init(None))[0])
+        [0.6 0.8]
+    """
+
+    def update(gradients: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        norm = _root(optax.tree.norm(gradients, squared=True))
+        within = norm < largest
+        divisor = jnp.where(within, 1.0, norm)
+        return jax.tree.map(
+            lambda g: jnp.where(within, g, g / divisor.astype(g.dtype) * largest), gradients
+        ), state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
 def in_float32(
     inner: optax.GradientTransformation,
 ) -> optax.GradientTransformationExtraArgs:
@@ -93,5 +123,11 @@ def in_float32(
 def _unit_norm(array: jax.Array) -> jax.Array:
     """Norm per unit, with axes kept; the derivative at zero is zero."""
     axes = tuple(range(array.ndim - 1)) if array.ndim > 1 else None
-    squared = jnp.sum(jnp.square(array), axis=axes, keepdims=True)
-    return jnp.where(squared > 0, jnp.sqrt(jnp.where(squared > 0, squared, 1.0)), 0.0)
+    return _root(jnp.sum(jnp.square(array), axis=axes, keepdims=True))
+
+
+def _root(squared: jax.Array) -> jax.Array:
+    """The square root; its derivative at zero is zero."""
+    positive = squared > 0
+    # Of what is not a number the root is none, either: a fault is not to be clipped away.
+    return jnp.where(squared == 0, 0.0, jnp.sqrt(jnp.where(positive, squared, squared + 1.0)))

@@ -108,10 +108,13 @@ def check_number(name: str, value: object, interval: Interval = ANY, where: str 
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{where}{name}: expected a real number, got {value!r:.80}.")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of more than three hundred digits
+        number = math.inf
     with np.errstate(over="ignore"):
         single = float(np.float32(number))  # as it is going to be used
-    if not math.isfinite(number) or number not in interval or single not in interval:
+    if not math.isfinite(single) or number not in interval or single not in interval:
         rounded = "" if single == number or number not in interval else f", {single:g} in float32"
         raise ValueError(
             f"{where}{name}: expected a finite number in {interval}, got {number:.8g}{rounded}."

@@ -58,6 +58,8 @@ def softmax_cross_entropy(
     hit = index == labels[..., None]
     on_label = jnp.sum(jnp.where(hit, surprise, 0.0), axis=-1)
     on_all = jnp.mean(surprise, axis=-1)
+    # A class that is masked (a logit of -inf) costs nothing where nothing is asked of it.
+    on_all = jnp.where((label_smoothing == 0) & ~jnp.isfinite(on_all), 0.0, on_all)
     loss = (1.0 - label_smoothing) * on_label + label_smoothing * on_all
     known = (labels >= 0) & (labels < outputs.shape[-1])
     return per_example(jnp.where(known, loss, jnp.nan))

@@ -51,7 +51,7 @@ BOUNDS: dict[str, hyper.Interval] = {
 # The optional parts in the order in which they act.
 PARTS: dict[str, Callable[[jax.Array], optax.GradientTransformation]] = {
     "clip_value": optax.clip,
-    "clip_norm": optax.clip_by_global_norm,
+    "clip_norm": clipping.by_norm,
     "clip_adaptive": clipping.adaptive,
     "weight_decay": lambda factor: optax.add_decayed_weights(factor, mask=kernel_mask),
 }

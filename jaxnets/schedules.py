@@ -217,7 +217,8 @@ def cyclic_cosine(period: float, period_factor: float = 1.0, final_factor: float
     def factor(
         step: jax.Array, *, period: jax.Array, period_factor: jax.Array, final_factor: jax.Array
     ) -> jax.Array:
-        excess = jnp.maximum(period_factor - 1.0, 0.0)
+        # Not a maximum: at its tie, the default, a derivative would be shared between both sides.
+        excess = jnp.where(period_factor >= 1.0, period_factor - 1.0, 0.0)
         cycle = _cycle(step, period, excess)
         start, end = (_start(cycle + i, period, excess) for i in (0.0, 1.0))
         return _half_cosine((step - start) / (end - start), final_factor)

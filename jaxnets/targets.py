@@ -51,7 +51,7 @@ def class_labels(name: str, outputs: jax.Array, y: Any) -> jax.Array:
         y: integers, (batch, ...).
 
     Returns:
-        ``y`` as an array, its values not checked.
+        ``y`` as an array of at least 32 bits, its values not checked.
 
     Raises:
         ValueError: the shapes do not fit, or ``y`` is not of an integer dtype.
@@ -64,7 +64,8 @@ def class_labels(name: str, outputs: jax.Array, y: Any) -> jax.Array:
     """
     labels = jnp.asarray(y)
     check_classes(name, outputs.shape, labels.shape, labels.dtype)
-    return labels
+    # The number of classes need not fit into what the labels fit into: 256 does not into a byte.
+    return labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels
 
 
 def per_example(elements: jax.Array, reduce: Callable[..., jax.Array] = jnp.mean) -> jax.Array:

@@ -145,3 +145,25 @@ def test_quiet_prints_nothing(capsys, tmp_path):
 
 def test_the_options_are_the_questions_defaults():
     assert cli.DepthWidthCommand().question == DepthWidth()
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--save-every", "-1"], "save_every: expected at least 0 seconds, got -1.0."),
+        (["--save-every", "nan"], "save_every: expected a finite number"),
+        (["--threshold", "55"], "threshold: expected at most 1, an accuracy of all, got 55."),
+    ],
+)
+def test_numbers_that_mean_nothing(capsys, tmp_path, options, message, dry):
+    arguments = [*SMALL, *options, *dry, "--out", str(tmp_path / "out")]
+    assert cli.main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_terminal_that_knows_no_micro(tmp_path, monkeypatch):
+    with open(tmp_path / "said.txt", "w", encoding="ascii") as said:
+        monkeypatch.setattr("sys.stdout", said)
+        assert cli.main([*SMALL, "--depths", "1", "--out", str(tmp_path / "out")]) == 0
+    assert "?s" in (tmp_path / "said.txt").read_text(encoding="ascii")

@@ -58,3 +58,20 @@ def test_in_float32_changes_nothing_on_float32():
     want = inner.update(gradient, inner.init(params), params)
     got = wrapped.update(gradient, wrapped.init(params), params)
     jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 3.0])
+def test_by_norm_is_optaxs(size: float):
+    _, gradient = pair((6, 5))
+    tree = {"a": size * gradient / jnp.linalg.norm(gradient), "b": jnp.zeros(3)}
+    want, _ = optax.clip_by_global_norm(1.0).update(tree, optax.EmptyState())
+    got, _ = clipping.by_norm(1.0).update(tree, optax.EmptyState())
+    jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
+def test_by_norm_has_a_derivative_at_zero_and_hides_no_fault():
+    clip = clipping.by_norm(1.0)
+    slope = jax.grad(lambda g: clip.update(g, clip.init(None))[0].sum())
+    np.testing.assert_array_equal(slope(jnp.zeros(3)), np.ones(3))
+    assert not jnp.isfinite(clip.update(jnp.array([1.0, jnp.nan]), clip.init(None))[0]).any()
+    assert not jnp.isfinite(clip.update(jnp.array([1.0, jnp.inf]), clip.init(None))[0]).all()

@@ -80,3 +80,9 @@ def test_hyperparameters_are_keyword_only_numbers():
 def test_labels():
     assert hyper.label(functools.partial(print, 1)) == "print"
     assert hyper.label(hyper.Interval(0, 1)) == "Interval"
+
+
+@pytest.mark.parametrize("value", [1e39, 10**400, -1e39], ids=["large", "huge", "negative"])
+def test_a_number_that_float32_does_not_hold(value):
+    with pytest.raises(ValueError, match="rate: expected a finite number in"):
+        hyper.check_number("rate", value)

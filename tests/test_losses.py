@@ -255,3 +255,24 @@ def test_equals_torch(smoothing):
     )
     got = call("huber", LOGITS, REAL, delta=0.5)
     np.testing.assert_allclose(got, want.numpy().mean(-1), rtol=2e-6)
+
+
+def test_a_masked_class_costs_nothing_unless_it_is_asked_for():
+    logits = jnp.array([[1.0, 2.0, -jnp.inf], [0.0, 1.0, -jnp.inf]])
+    found = losses.softmax_cross_entropy(logits, SimpleNamespace(y=jnp.array([0, 1])))
+    np.testing.assert_allclose(found, np.log1p(np.exp([1.0, -1.0])), rtol=1e-6)
+    slope = jax.grad(
+        lambda z: losses.softmax_cross_entropy(z, SimpleNamespace(y=jnp.array([0, 1]))).sum()
+    )(logits)
+    assert np.isfinite(slope).all()
+    for y, smoothing in (([2, 1], 0.0), ([0, 1], 0.1)):
+        batch = SimpleNamespace(y=jnp.array(y))
+        worse = losses.softmax_cross_entropy(logits, batch, label_smoothing=smoothing)
+        assert np.isinf(worse[0])
+
+
+@pytest.mark.parametrize(("classes", "dtype"), [(256, "uint8"), (300, "uint8"), (200, "int8")])
+def test_labels_may_be_narrower_than_the_number_of_classes(classes: int, dtype: str):
+    batch = SimpleNamespace(y=jnp.array([0, 43, 100], dtype))
+    found = losses.softmax_cross_entropy(jnp.zeros((3, classes)), batch)
+    np.testing.assert_allclose(found, np.log(classes), rtol=1e-6)

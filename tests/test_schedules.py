@@ -286,3 +286,10 @@ BAD = [
 def test_bad_numbers(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_the_derivative_by_the_period_factor_where_cycles_are_equal():
+    sgdr = schedules.cyclic_cosine(10)
+    slope = jax.grad(lambda number: sgdr(17, period_factor=number))(1.0)
+    # Step 7 of a second cycle of 10 f steps: cos(0.7 pi / f), by f.
+    assert float(slope) == pytest.approx(0.35 * np.pi * np.sin(0.7 * np.pi), rel=1e-5)

@@ -1,5 +1,6 @@
 """One part of a data set: rows of inputs beside rows of targets, checked once and then fixed."""
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -186,7 +187,7 @@ def _numbers(value: Any, label: str) -> Array:
         raise ValueError(f"{label} must be a rectangular array: {error}") from None
     kind = array.dtype
     real = jax.dtypes.issubdtype(kind, np.floating) or jax.dtypes.issubdtype(kind, np.integer)
-    if not real and kind != np.bool_:
+    if (not real and kind != np.bool_) or kind.kind in "mM":  # durations count as integers
         first = "" if array.size == 0 else f", its first value is {array.flat[0]!r}"
         raise TypeError(f"{label} must hold real numbers, got dtype {kind}{first}.")
     return array
@@ -214,6 +215,7 @@ def _as_float32(array: Array, label: str) -> Array:
         return array
     with np.errstate(over="ignore"):
         result = array.astype(np.float32)
+    _tell_if_coarse(array, result, label)
     if not np.isfinite(result).all():
         index = np.argwhere(~np.isfinite(result))[0]
         value = array[tuple(index)]
@@ -222,6 +224,31 @@ def _as_float32(array: Array, label: str) -> Array:
             f"(at most {np.finfo(np.float32).max:.4g} in size)."
         )
     return result
+
+
+COARSE = 1e-3
+"""Rounding to float32 by more than this share of what a column spans is told."""
+
+
+def _tell_if_coarse(array: Array, rounded: Array, label: str) -> None:
+    """A time stamp in seconds spans a day around 1.7e9, where float32 goes in steps of 128."""
+    if array.dtype.itemsize < 4 or not len(array):
+        return
+    low, high = rounded.min(axis=0), rounded.max(axis=0)
+    step = np.spacing(np.maximum(np.abs(low), np.abs(high)))
+    for column in np.argwhere(step > COARSE * (high - low)):
+        where = (slice(None), *column)
+        given = array[where].astype(np.float64)
+        span, error = np.ptp(given), np.abs(rounded[where] - given).max()
+        if error > COARSE * span > 0:
+            place = f"[:, {', '.join(map(str, column))}]" if len(column) else ""
+            warnings.warn(
+                f"{label}{place} spans {span:.4g} around {given.mean():.8g}, where float32 rounds "
+                f"by up to {error:.2g}: subtract what all rows have in common before.",
+                RuntimeWarning,
+                stacklevel=6,
+            )
+            return
 
 
 def _inputs(value: Any, name: str) -> Array:

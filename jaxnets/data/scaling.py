@@ -40,6 +40,8 @@ class Scaling:
             >>> fit_scaling(np.array([[1.0], [3.0]])).apply([[1.0], [5.0]]).tolist()
             [[-1.0], [3.0]]
         """
+        with np.errstate(over="ignore"):
+            x = np.asarray(x, np.float32)  # as the training rows were, before they were scaled
         x = self._checked(x)
         return ((x - self.mean) / self.std).astype(np.float32)
 

@@ -5,7 +5,7 @@ and hash as equal, and is idempotent, because Linen makes modules again and agai
 """
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import jax.numpy as jnp
@@ -70,7 +70,8 @@ def integers(argument: str, values: object, minimum: int = 1) -> tuple[int, ...]
         ...
         TypeError: features: expected a sequence of integers, got 8.
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    # Of a set or a mapping the order is not what was written down.
+    if isinstance(values, str | Set | Mapping) or not isinstance(values, Iterable):
         raise TypeError(f"{argument}: expected a sequence of integers, got {values!r}.")
     return tuple(integer(f"{argument}[{i}]", v, minimum) for i, v in enumerate(values))
 

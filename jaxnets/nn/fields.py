@@ -22,6 +22,9 @@ NAMES_OR_FUNCTIONS: dict[str, Iterable[str]] = {
 NAMES: dict[str, Iterable[str | None]] = {"norm": NORMS, "method": METHODS}
 """Fields that are a name, and the names they know."""
 
+YES_OR_NO = ("preactivation", "use_bias")
+"""Fields that are true or false; any text would be true."""
+
 NORMAL_FORMS: dict[str, Callable[[str, object], object]] = {
     "dropout_rate": checks.rate,
     "dropconnect_rate": checks.rate,
@@ -58,6 +61,9 @@ def check_fields(module: nn.Module) -> None:
     for field, known in NAMES.items():
         if hasattr(module, field):
             checks.name(field, getattr(module, field), known)
+    for field in YES_OR_NO:
+        if hasattr(module, field) and not isinstance(getattr(module, field), bool):
+            raise TypeError(f"{field}: expected True or False, got {getattr(module, field)!r}.")
     for field, check in NORMAL_FORMS.items():
         if hasattr(module, field):
             object.__setattr__(module, field, check(field, getattr(module, field)))

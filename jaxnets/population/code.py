@@ -7,7 +7,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, SimpleNamespace
 from typing import Any
 
 VERSIONED = ("jax", "jaxlib", "jaxnets", "flax", "optax", "numpy", "builtins", "functools")
@@ -34,6 +34,41 @@ def innermost(entry: Any) -> Any:
         case _:
             inner = getattr(entry, "__wrapped__", None) or getattr(entry, "wrapped", None)
     return entry if inner is None else innermost(inner)
+
+
+def python_function(value: Any) -> Any:
+    """What `jax.jit` and other objects that are called are made of. A function that stands before
+    another one (a decorator's) is a function of its own, which has closed over the other.
+    """
+    while not isinstance(value, FunctionType) and hasattr(value, "__wrapped__"):
+        value = value.__wrapped__
+    return value
+
+
+def home_of(function: FunctionType) -> Any:
+    """Something from the module that a function was written in: a wrapper claims to be from that of
+    the function before which it stands.
+    """
+    if not hasattr(function, "__wrapped__"):
+        return function
+    return SimpleNamespace(__module__=function.__globals__.get("__name__", ""))
+
+
+def held_by(value: Any) -> dict[str, Any]:
+    """What an object holds: its attributes; or, if Python sees none, what it is copied from."""
+    held = dict(getattr(value, "__dict__", {}))
+    for cls in type(value).__mro__:
+        slots = vars(cls).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else tuple(slots):
+            if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                held[name] = getattr(value, name)
+    if held:
+        return held
+    try:
+        _, *parts = value.__reduce_ex__(4)
+    except Exception:  # what cannot be copied is told by its class alone
+        return {}
+    return {f"{i}": list(p) if isinstance(p, Iterator) else p for i, p in enumerate(parts)}
 
 
 def closed_over(function: FunctionType) -> Iterator[tuple[str, Any]]:

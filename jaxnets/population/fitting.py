@@ -45,7 +45,9 @@ def fit(
             that were best on it. Training rows may stay on the disk (`jaxnets.data.from_memmap`,
             `jaxnets.data.from_source`); then a run is saved and continued within an epoch, too.
         members: a list of members (`jaxnets.grid`, `jaxnets.member`), or one network.
-        loss: a name of `jaxnets.losses.LOSSES` or ``(outputs, batch, **numbers) -> (batch,)``.
+        loss: a name of `jaxnets.losses.LOSSES` or ``(outputs, batch, **numbers) -> (batch,)``. It
+            is compiled once: an array that it has closed over and that you change afterwards stays
+            what it was. Give every value a function of its own, or make it one of ``numbers``.
         epochs: passes over the training part.
         optimizer: a name, `jaxnets.optim.adam(...)`, any ``optax.GradientTransformation``, or a
             function of named numbers that returns one.

@@ -21,6 +21,7 @@ from jaxnets.population.run import execute
 from jaxnets.population.spec import make_group
 from jaxnets.population.widths import trimmed
 from jaxnets.train import Recipe, evaluate
+from jaxnets.train.checks import check_targets, output_shape
 from jaxnets.train.evaluate import predict
 
 
@@ -33,12 +34,14 @@ class Trained:
         params: its parameters.
         collections: its other collections.
         precision: of matrix products, as it was trained.
+        input_shape: of one input.
     """
 
     member: Member
     params: Params = field(repr=False)
     collections: Collections = field(repr=False)
     precision: str = "highest"
+    input_shape: tuple[int, ...] | None = None
 
     @property
     def network(self) -> Network:
@@ -50,7 +53,7 @@ class Trained:
 
         ``x`` is what training saw: if the data were standardised, ``data.scaling.apply(x)``.
         """
-        array = jnp.asarray(x, jnp.float32)
+        array = _checked("x", jnp.asarray(x, jnp.float32), self.input_shape)
         with jax.default_matmul_precision(self.precision):
             return _predict(self.network, self.params, self.collections, array)
 
@@ -115,7 +118,7 @@ class Runs:
         own = self.members[row]
         trained, shape = group.program.group.recipe.network, self.plan.spec.data.input_shape
         params, collections = trimmed(own.network, trained, shape, kept)
-        return Trained(own, params, collections, self.plan.spec.precision)
+        return Trained(own, params, collections, self.plan.spec.precision, shape)
 
     def predict(self, x: Any) -> Any:
         """The outputs of all members.
@@ -130,7 +133,8 @@ class Runs:
             ValueError: ``x`` has no rows, or rows of another shape than the data; the networks
                 do not all have outputs of one shape.
         """
-        array = self._checked("x", jnp.asarray(x, jnp.float32))
+        shape = self.plan.spec.data.input_shape
+        array = _checked("x", jnp.asarray(x, jnp.float32), shape)
         outputs = [jax.device_get(self[row].predict(array)) for row in range(len(self))]
         kinds = [jax.tree.map(np.shape, output) for output in outputs]
         for row, kind in enumerate(kinds):
@@ -155,15 +159,25 @@ class Runs:
 
         Raises:
             TypeError: ``part`` is neither a name nor has ``x`` and ``y``.
-            ValueError: a part that the data do not have; no rows, or rows of another shape.
+            ValueError: a part that the data do not have; no rows, or rows of another shape; what
+                `jaxnets.data.Split` refuses; targets that do not fit the loss.
             IndexError: a member that there is not.
         """
         parts = self.plan.spec.data.parts()
         split = lookup("part", part, parts) if isinstance(part, str) else part
         if not hasattr(split, "x") or not hasattr(split, "y"):
             raise TypeError(f"part: expected a name or a Split, got {type(part).__name__}.")
-        batch = Batch(self._checked("part.x", jnp.asarray(split.x)), jnp.asarray(split.y))
+        split = split if isinstance(split, Split) else Split(split.x, split.y, name="part")
+        shape = self.plan.spec.data.input_shape
+        batch = Batch(_checked("part.x", jnp.asarray(split.x), shape), jnp.asarray(split.y))
+        if isinstance(members, int | np.integer):
+            raise TypeError(f"members: expected a list of members, got {members!r}.")
         rows = range(len(self)) if members is None else [_index(m, len(self)) for m in members]
+        if not isinstance(part, str):
+            for recipe in {self._places[row][0].program.group.recipe for row in rows}:
+                outputs = output_shape(recipe, batch.x)
+                if outputs is not None:
+                    check_targets(recipe, np.asarray(batch.y), outputs, "part.y: ")
         measured = [self._evaluate(row, batch) for row in rows]
         names = list(dict.fromkeys(name for one in measured for name in one))
         values = {
@@ -193,13 +207,6 @@ class Runs:
             for place, row in enumerate(group.program.group.rows)
         }
 
-    def _checked(self, argument: str, x: jax.Array) -> jax.Array:
-        shape = self.plan.spec.data.input_shape
-        if x.shape[1:] != shape or not len(x):
-            wanted = ", ".join(["n > 0", *map(str, shape)])
-            raise ValueError(f"{argument}: expected shape ({wanted}), got {x.shape}.")
-        return x
-
     def _evaluate(self, row: int, batch: Batch) -> dict[str, float]:
         group, place = self._places[row]
         source = group.program.group
@@ -220,6 +227,14 @@ def _evaluate(
     recipe: Recipe, params: Params, collections: Collections, numbers: Any, batch: Batch
 ) -> dict[str, jax.Array]:
     return evaluate(recipe, params, collections, numbers, batch)
+
+
+def _checked(argument: str, x: jax.Array, shape: tuple[int, ...] | None) -> jax.Array:
+    """Rows of inputs of this shape, at least one."""
+    if shape is not None and (x.shape[1:] != shape or not len(x)):
+        wanted = ", ".join(["n > 0", *map(str, shape)])
+        raise ValueError(f"{argument}: expected shape ({wanted}), got {x.shape}.")
+    return x
 
 
 def _index(member: int, count: int) -> int:

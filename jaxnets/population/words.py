@@ -16,16 +16,19 @@ from flax import linen
 from jaxnets.population.code import (
     closed_over,
     code_digest,
+    held_by,
+    home_of,
     innermost,
     known,
     name_of,
     named_in,
+    python_function,
     versioned,
 )
 
 CONSTANTS = (
     bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset,
-    np.ndarray, np.generic, jax.Array,
+    slice, range, np.ndarray, np.generic, jax.Array,
 )  # fmt: skip
 """What a name in a module or a class may stand for besides code, and is written down."""
 
@@ -103,8 +106,13 @@ class _Describer:
             return self._mapping(value)
         if isinstance(value, set | frozenset):
             return sorted((self.words(v) for v in value), key=json.dumps)
-        if isinstance(value, bytes | complex):
-            return value.hex() if isinstance(value, bytes) else str(value)
+        if isinstance(value, bytes | bytearray | memoryview):
+            return bytes(value).hex()
+        if isinstance(value, complex):
+            return str(value)
+        if isinstance(value, slice | range):
+            ends = (value.start, value.stop, value.step)
+            return [name_of(type(value)), *map(self.words, ends)]
         if isinstance(value, tuple | list):
             words = [self.words(v) for v in value]
             return words if type(value) in (tuple, list) else [name_of(type(value)), *words]
@@ -117,6 +125,9 @@ class _Describer:
     def _array(self, value: Any) -> Words:
         if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
             return [str(value.dtype), jax.random.key_data(value).tolist()]
+        if isinstance(value, np.ma.MaskedArray):
+            hidden = np.ma.getmaskarray(value)
+            return ["masked", self._array(value.filled()), self._array(hidden)]
         array = np.asarray(value)
         if array.dtype.hasobject:  # its bytes are addresses
             return [array.dtype.name, list(array.shape), self.words(array.tolist())]
@@ -148,7 +159,7 @@ class _Describer:
         if id(value) in self._told or (self._names and known(cls)):
             return name_of(cls)
         self._told.add(id(value))
-        held = self._mapping(dict(getattr(value, "__dict__", {})))
+        held = self._mapping(held_by(value))
         return {"name": name_of(cls), **held, **({} if known(cls) else self._code_of(cls))}
 
     def _class(self, cls: type) -> Words:
@@ -174,7 +185,7 @@ class _Describer:
         }
 
     def _function(self, value: Any) -> Words:
-        function = inspect.unwrap(getattr(value, "__func__", value))
+        function = python_function(getattr(value, "__func__", value))
         if not isinstance(function, FunctionType):
             return name_of(value) if hasattr(value, "__qualname__") else self._object(value)
         words: dict[str, Words] = {"name": name_of(function)}
@@ -188,9 +199,10 @@ class _Describer:
         ):
             if found:
                 words[name] = self.words(found)
-        if not versioned(function):
+        home = home_of(function)
+        if not versioned(home):
             words["code"] = code_digest(function.__code__)
-            tells = _is_plain if known(function) else _can_be_told
+            tells = _is_plain if known(home) else _can_be_told
             names = {k: self._named(v) for k, v in named_in(function) if tells(v)}
             if names:
                 words["names"] = names
@@ -198,7 +210,7 @@ class _Describer:
 
     def _named(self, value: Any) -> Words:
         """What a name of a module stands for."""
-        function = inspect.unwrap(value) if callable(value) else value
+        function = python_function(value) if callable(value) else value
         if isinstance(function, FunctionType):
             if id(function) in self._told:
                 return name_of(function)

@@ -131,6 +131,10 @@ def prepare(
     """
     ready = load_ready(question.dataset) if data is None else data
     measure = measure_of(ready)
+    if measure.rising and question.threshold > 1:
+        raise ValueError(
+            f"threshold: expected at most 1, an {measure.label} of all, got {question.threshold:g}."
+        )
     try:
         shapes = equal_parameters(
             question.params, question.depths, int(np.prod(ready.input_shape)), outputs_of(ready)

@@ -138,7 +138,8 @@ def _curves(
     _title(
         axes, "b  Learning at the chosen rate", f"mean and range of the seeds; dashed: {shown_goal}"
     )
-    axes.legend(frameon=False, loc="lower right" if measure.rising else "upper right")
+    if axes.get_legend_handles_labels()[0]:  # nobody may have come as far as the first record
+        axes.legend(frameon=False, loc="lower right" if measure.rising else "upper right")
 
 
 def _by_rate(

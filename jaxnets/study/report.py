@@ -88,11 +88,19 @@ class Report:
 
     def _warnings(self) -> list[str]:
         rates, lines = self.question.learning_rates, []
+        rows = self.summary.to_dict("records")
+        # A loss that is infinite decides: whoever was chosen with one, it was the same everywhere.
+        nowhere = [r["depth"] for r in rows if r["diverged_chosen"] and not self.measure.rising]
+        if nowhere:
+            plural = "s" if len(nowhere) > 1 else ""
+            lines.append(
+                f"Depth{plural} {', '.join(map(str, nowhere))}: at every rate some seeds diverged."
+            )
         for word, edge in (("smallest", min(rates)), ("largest", max(rates))):
             depths = [
                 str(row["depth"])
-                for row in self.summary.to_dict("records")
-                if row["learning_rate"] == edge
+                for row in rows
+                if row["learning_rate"] == edge and row["depth"] not in nowhere
             ]
             if depths and len(rates) > 1:
                 plural = "s" if len(depths) > 1 else ""

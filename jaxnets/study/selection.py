@@ -52,7 +52,9 @@ def choose(values: Array, settings: Array, *, rising: bool = True) -> Choice:
         rising: whether larger is better.
 
     Returns:
-        The choice; of settings that are equally good, the first one.
+        The choice; of settings that are equally good, the first one. Where members of every
+        setting have infinite values, it is the one with the fewest of them, then with the best mean
+        of the others.
 
     Raises:
         ValueError: shapes that do not fit, or a setting without members.
@@ -71,6 +73,14 @@ def choose(values: Array, settings: Array, *, rising: bool = True) -> Choice:
     for setting in range(count):
         if not np.any(settings == setting):
             raise ValueError(f"settings: expected members of setting {setting}, got none.")
-    scores = [float(np.mean(values[settings == setting])) for setting in range(count)]
-    best = int(np.argmax(scores) if rising else np.argmin(scores))
+    groups = [values[settings == setting] for setting in range(count)]
+    best = min(range(count), key=lambda setting: _rank(groups[setting], rising))
+    scores = [float(np.mean(group)) for group in groups]
     return Choice(best, tuple(np.flatnonzero(settings == best).tolist()), tuple(scores))
+
+
+def _rank(values: Array, rising: bool) -> tuple[int, float]:
+    """The smaller the better."""
+    finite = values[np.isfinite(values)]
+    mean = float(np.mean(finite)) if len(finite) else np.inf
+    return len(values) - len(finite), -mean if rising else mean

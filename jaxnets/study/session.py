@@ -12,7 +12,7 @@ import xarray as xr
 from jaxnets import environment
 from jaxnets.files import check_writable, now, replacing, write_manifest
 from jaxnets.population.fitting import runs_of
-from jaxnets.population.folder import check_owner, opened, state_bytes
+from jaxnets.population.folder import check_owner, check_save_every, opened, state_bytes
 from jaxnets.population.group import Keep, Known, look
 from jaxnets.population.plan import Plan, Program
 from jaxnets.population.progress import make_progress
@@ -146,6 +146,7 @@ class Session:
 
 def open_session(study: "Study", place: Path, save_every: float = SAVE_EVERY) -> Session:
     """See `jaxnets.study.depth_width.Study.open`."""
+    save_every = check_save_every(save_every)
     manifest = check_owner(place, study.identity)
     session = Session(study, place, save_every)
     if manifest is None or not session._is_answered(manifest):

@@ -67,7 +67,7 @@ def result_table(summary: pd.DataFrame, question: DepthWidth, measure: Measure) 
     Returns:
         A table for `rich`.
     """
-    goal = f"{show(measure, question.threshold, 0 if measure.rising else 2)}{measure.unit}"
+    goal = f"{question.threshold * measure.scale:g}{measure.unit}"
     unit = f", {measure.label} in{measure.unit}" if measure.unit else f", {measure.label}"
     table = _table(
         f"Result: {question.seeds} seeds per depth and rate{unit}",
@@ -86,11 +86,12 @@ def result_table(summary: pd.DataFrame, question: DepthWidth, measure: Measure) 
     return table
 
 
-def show(measure: Measure, value: float, decimals: int | None = None) -> str:
-    """A value in the measure's unit, without the unit."""
-    if decimals is None:
-        decimals = 1 if measure.rising else 3
-    return f"{value * measure.scale:.{decimals}f}"
+def show(measure: Measure, value: float) -> str:
+    """A value in the measure's unit, without the unit; of a large one three digits."""
+    shown = value * measure.scale
+    if abs(shown) >= 1000:
+        return f"{shown:.3g}"
+    return f"{shown:.{1 if measure.rising else 3}f}"
 
 
 def interval(measure: Measure, low: float, high: float) -> str:
@@ -119,7 +120,7 @@ def _cells(row: Mapping[Any, Any], measure: Measure) -> list[str]:
     return [
         f"{row['depth']} x {row['width']}",
         f"{row['parameters']:,}",
-        f"{row['learning_rate']:g}",
+        f"{row['learning_rate']:.3g}",
         f"{show(measure, row[name])}{spread}",
         show(measure, row[f"valid_{measure.name}"]),
         _epochs(row["epochs_to_threshold"], row["reached"], row["seeds"]),

@@ -96,7 +96,13 @@ def make_train(
     data = _rows("train", train)
     held_out = None if valid is None else _rows("valid", valid)
     check_data(recipe, {"train": data} | ({} if held_out is None else {"valid": held_out}))
-    whole, rest = _length(epochs, steps, steps_per_epoch(len(data.x), recipe.batch_size))
+    per_epoch = steps_per_epoch(len(data.x), recipe.batch_size)
+    whole, rest = _length(epochs, steps, per_epoch)
+    if recipe.keep == "best" and not whole:
+        raise ValueError(
+            f"steps: expected at least the {per_epoch} of an epoch, got {steps}: with keep='best' "
+            "the weights are those of an epoch's end."
+        )
     known = known_hyperparameters(recipe, data.x[:1])
 
     def run(key: jax.Array, hyper: Hyper | None = None) -> tuple[Run, History]:

@@ -95,7 +95,7 @@ def attempted_step(
     at = {stream: jax.random.fold_in(keys[stream], state.step) for stream in _PER_STEP}
     x = batch.x
     if recipe.augment is not None:
-        x = recipe.augment(at[Stream.AUGMENT], x)
+        x = _augmented(recipe.augment(at[Stream.AUGMENT], x), x)
     if "noise_sigma" in hyper:  # the targets stay clean: a denoising autoencoder needs no more
         x = x + hyper["noise_sigma"] * jax.random.normal(at[Stream.NOISE], x.shape, x.dtype)
 
@@ -119,6 +119,17 @@ def attempted_step(
     )
     record = {"loss": loss} | jax.tree.map(jnp.mean, metric_values(recipe, outputs, batch))
     return new, record, _fault(new, total, gradient, check)
+
+
+def _augmented(after: Any, before: jax.Array) -> jax.Array:
+    shape = getattr(after, "shape", None)
+    if shape is None or shape[:1] != before.shape[:1]:
+        got = type(after).__name__ if shape is None else f"shape {shape}"
+        raise ValueError(
+            f"augment: expected an array of {before.shape[0]} examples like the {before.shape} "
+            f"that it was given, got {got}."
+        )
+    return after
 
 
 _PER_STEP = (Stream.DROPOUT, Stream.AUGMENT, Stream.NOISE)

@@ -158,3 +158,21 @@ def test_targets_that_are_inputs_stay_one_array():
 def test_split_is_frozen():
     with pytest.raises(AttributeError):
         Split(X, Y).x = X
+
+
+def test_durations_are_no_numbers():
+    durations = np.array([1, 2], "timedelta64[s]")
+    with pytest.raises(TypeError, match="x must hold real numbers, got dtype timedelta64"):
+        Split(durations[:, None], [0, 1])
+    with pytest.raises(TypeError, match="y must hold real numbers, got dtype timedelta64"):
+        Split(np.eye(2), durations)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_what_float32_cannot_tell_apart_is_told(dtype):
+    """A time stamp in seconds; what stands out of the same order and is kept is no matter."""
+    seconds = (1_700_000_000 + np.arange(60)).astype(dtype)
+    kept = [np.arange(60) + 10_000_000, np.full(60, 0.1), np.linspace(2000, 2020, 60)]
+    with pytest.warns(RuntimeWarning, match=r"x\[:, 3\] spans 59 around 1.7e\+09, where float32"):
+        Split(np.stack([*kept, seconds], axis=1).astype(dtype), np.arange(60) % 2)
+    Split(np.stack(kept, axis=1), np.arange(60) % 2)

@@ -90,3 +90,9 @@ def test_targets_that_are_inputs_follow():
     data = dataset(TABLE, TABLE[:5]).reconstruction().standardized()
     for part in data.parts().values():
         assert part.y is part.x
+
+
+def test_rows_are_rounded_before_they_are_scaled_as_the_training_rows_were():
+    x = 16_000_000.0 + np.random.default_rng(0).uniform(0, 1000, (50, 1))
+    data = Dataset.from_splits((x, np.arange(50) % 2), valid=None, test=None).standardized()
+    np.testing.assert_array_equal(data.scaling.apply(x), data.train.x)

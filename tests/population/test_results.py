@@ -238,3 +238,29 @@ def test_seconds(runs: jn.Runs):
     start = perf_counter()
     again = fit(jn.grid(network=NET, learning_rate=0.1, seed=range(2)))
     assert 0 < again.groups[0].run_seconds < perf_counter() - start
+
+
+def test_rows_of_ones_own_are_checked_as_the_datas_are(runs: jn.Runs):
+    x, y = np.asarray(DATA.train.x[:3]), np.asarray(DATA.train.y[:3])
+    # As 32 bits these integers are all zero.
+    large = np.round(10 * x).astype(np.int64) * 2**33
+    found, expected, wrapped = (
+        float(runs.evaluate(Batch(rows, y), members=[0])["loss"][0])
+        for rows in (large, large.astype(np.float32), np.zeros_like(x))
+    )
+    assert found == expected != wrapped
+    for wrong_x, wrong_y, message in (
+        (x, y + 70, "part.y: "),
+        (x, -1 - y, "part: y"),
+        (np.where(x == x[0, 0], np.nan, x), y, r"part: x\[0, 0\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            runs.evaluate(Batch(wrong_x, wrong_y))
+    with pytest.raises(TypeError, match="members: expected a list of members, got 0"):
+        runs.evaluate("train", members=0)
+
+
+def test_one_network_refuses_what_it_cannot_take(runs: jn.Runs):
+    for wrong in (DATA.train.x[:0], DATA.train.x[:, :1]):
+        with pytest.raises(ValueError, match=r"x: expected shape \(n > 0, "):
+            runs[0].predict(wrong)

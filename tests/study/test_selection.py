@@ -80,3 +80,14 @@ def test_the_intervals_against_the_first_depth_hold_together(depths):
         found = tuple(row[name] for name in ("difference", "low", "high", "seeds"))
         assert found == expected
         assert (row["base_depth"], row["measure"]) == (3, "test_loss")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_where_some_diverge_at_every_rate_the_fewest_win(order: tuple[int, int]):
+    """Whichever rate is written first."""
+    everyone, one_of_two = [np.inf, np.inf], [0.3, np.inf]
+    values = np.array([*(everyone, one_of_two)[order[0]], *(everyone, one_of_two)[order[1]]])
+    found = choose(values, np.array([0, 0, 1, 1]), rising=False)
+    assert found.setting == order.index(1) and found.scores == (np.inf, np.inf)
+    # As many diverge: the mean of the others.
+    assert choose(np.array([0.4, np.inf, 0.3, np.inf]), np.array([0, 0, 1, 1]), rising=False)[0]

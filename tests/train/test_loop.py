@@ -208,7 +208,7 @@ def test_bad_arguments(options: dict, kind: type[Exception], message: str):
         ),
         (KEY, {"learning_rate": jnp.array(True)}, TypeError, "expected a real number"),
         (KEY, {"learning_rate": jnp.ones(2)}, ValueError, "learning_rate: expected a scalar"),
-        (KEY, {"l2": 1e39}, ValueError, "l2: expected a float32 number"),
+        (KEY, {"l2": 1e39}, ValueError, "l2: expected a finite number"),
     ],
     ids=str,
 )
@@ -216,3 +216,18 @@ def test_bad_keys_and_numbers(key, hyper, kind: type[Exception], message: str):
     with pytest.raises(kind) as caught:
         small()(key, hyper)
     assert message in str(caught.value)
+
+
+def test_fewer_steps_than_an_epoch_have_no_best():
+    data = jn.data.Batch(jnp.ones((10, 3)), jnp.zeros(10, jnp.int32))
+
+    def make(**options):
+        return make_train(
+            jn.nn.MLP([4], outputs=2), data, data, loss="softmax_cross_entropy", batch_size=4,
+            **options,
+        )  # fmt: skip
+
+    with pytest.raises(ValueError, match="steps: expected at least the 3 of an epoch, got 2: with"):
+        make(steps=2, keep="best")
+    assert int(make(steps=2)(jax.random.key(0))[0].train.step) == 2
+    assert int(make(steps=3, keep="best")(jax.random.key(0))[0].kept_epoch) == 1

@@ -171,3 +171,19 @@ def test_losses_and_metrics_return_one_number_per_example(loss, metrics, message
     with pytest.raises(ValueError) as caught:
         jn.train.evaluate(recipe, before.params, {}, recipe.defaults, rows)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        (lambda key, x: None, "augment: expected an array of 12 examples .* got NoneType"),
+        (lambda key, x: x[:3], "augment: expected an array of 12 examples .* got shape"),
+    ],
+)
+def test_an_augmentation_that_gives_something_else(augment, message):
+    data = jn.data.Dataset.from_splits(train=(np.eye(12), np.arange(12) % 2), valid=None, test=None)
+    with pytest.raises(ValueError, match=message):
+        jn.fit(
+            jax.random.key(0), data, jn.nn.MLP([3], outputs=2), loss="softmax_cross_entropy",
+            epochs=1, batch_size=12, augment=augment,
+        )  # fmt: skip
