@@ -127,7 +127,7 @@ def _machine(environment: dict[str, Any]) -> str:
 
 
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2", "avx": "AVX", "sve": "SVE", "asimd": "NEON"}
-"""The widest registers first: machines of one name may differ in them, and by half in speed."""
+"""The widest registers first: machines of one name may differ in them."""
 
 
 def _processor(machine: dict[str, Any]) -> str:

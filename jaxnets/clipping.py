@@ -128,6 +128,5 @@ def _unit_norm(array: jax.Array) -> jax.Array:
 
 def _root(squared: jax.Array) -> jax.Array:
     """The square root; its derivative at zero is zero."""
-    positive = squared > 0
-    # Of what is not a number the root is none, either: a fault is not to be clipped away.
-    return jnp.where(squared == 0, 0.0, jnp.sqrt(jnp.where(positive, squared, squared + 1.0)))
+    zero = squared == 0
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))

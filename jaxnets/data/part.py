@@ -176,9 +176,7 @@ def _fixed(array: Any) -> bool:
 
 def _numbers(value: Any, label: str) -> Array:
     """``value`` as a NumPy array of real numbers."""
-    if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
-        rows = np.argwhere(np.ma.getmaskarray(value))
-        raise ValueError(f"{label} is masked at {_place(rows[0])}, expected no missing values.")
+    check_unmasked(value, label)
     if value is None:
         raise TypeError(f"{label} must be an array of numbers, got None.")
     try:
@@ -191,6 +189,17 @@ def _numbers(value: Any, label: str) -> Array:
         first = "" if array.size == 0 else f", its first value is {array.flat[0]!r}"
         raise TypeError(f"{label} must hold real numbers, got dtype {kind}{first}.")
     return array
+
+
+def check_unmasked(value: Any, label: str) -> None:
+    """What lies below a mask is not a value.
+
+    Raises:
+        ValueError: something is masked; the first place is named.
+    """
+    if np.ma.is_masked(value):
+        rows = np.argwhere(np.ma.getmaskarray(value))
+        raise ValueError(f"{label} is masked at {_place(rows[0])}, expected no missing values.")
 
 
 def _place(index: Any) -> str:
@@ -215,7 +224,6 @@ def _as_float32(array: Array, label: str) -> Array:
         return array
     with np.errstate(over="ignore"):
         result = array.astype(np.float32)
-    _tell_if_coarse(array, result, label)
     if not np.isfinite(result).all():
         index = np.argwhere(~np.isfinite(result))[0]
         value = array[tuple(index)]
@@ -223,6 +231,7 @@ def _as_float32(array: Array, label: str) -> Array:
             f"{label}{_place(index)} is {value}, too large for float32 "
             f"(at most {np.finfo(np.float32).max:.4g} in size)."
         )
+    _tell_if_coarse(array, result, label)
     return result
 
 
@@ -235,8 +244,10 @@ def _tell_if_coarse(array: Array, rounded: Array, label: str) -> None:
     if array.dtype.itemsize < 4 or not len(array):
         return
     low, high = rounded.min(axis=0), rounded.max(axis=0)
-    step = np.spacing(np.maximum(np.abs(low), np.abs(high)))
-    for column in np.argwhere(step > COARSE * (high - low)):
+    with np.errstate(over="ignore"):  # at the end of the numbers there is no next one
+        step = np.spacing(np.maximum(np.abs(low), np.abs(high)))
+        suspects = np.argwhere(step > COARSE * (high - low))
+    for column in suspects:
         where = (slice(None), *column)
         given = array[where].astype(np.float64)
         span, error = np.ptp(given), np.abs(rounded[where] - given).max()

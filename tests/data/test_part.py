@@ -176,3 +176,9 @@ def test_what_float32_cannot_tell_apart_is_told(dtype):
     with pytest.warns(RuntimeWarning, match=r"x\[:, 3\] spans 59 around 1.7e\+09, where float32"):
         Split(np.stack([*kept, seconds], axis=1).astype(dtype), np.arange(60) % 2)
     Split(np.stack(kept, axis=1), np.arange(60) % 2)
+
+
+@pytest.mark.parametrize("largest", [3e38, 3.4028234e38])
+def test_a_column_that_spans_all_of_float32_is_no_matter(largest: float):
+    Split(np.array([[-largest], [largest], [0.0]]), [0, 1, 0])
+    Split(np.full((3, 1), largest), [0, 1, 0])

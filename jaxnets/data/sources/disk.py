@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnets.data.part import Split, pair_of
+from jaxnets.data.part import Split, check_unmasked, pair_of
 from jaxnets.data.stream import StreamedDataset, StreamedSplit
 
 
@@ -148,8 +148,7 @@ def _mapped(argument: str, value: Any) -> Any:
     if not isinstance(value, str | os.PathLike):
         if not hasattr(value, "shape") or not hasattr(value, "dtype") or not value.shape:
             raise TypeError(f"{argument}: expected a file or an array, got {value!r:.80}.")
-        if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
-            raise ValueError(f"{argument}: values are masked, expected no missing ones.")
+        check_unmasked(value, argument)
         return value
     place = Path(value).expanduser()
     if not place.is_file():
@@ -188,10 +187,10 @@ def _pair(row: Any) -> tuple[Any, Any]:
 
 
 def _stacked(letter: str, rows: np.ndarray, found: Sequence[Any]) -> np.ndarray:
-    arrays = [np.asarray(one) for one in found]
     for row, one in zip(rows, found, strict=True):
-        if isinstance(one, np.ma.MaskedArray) and np.ma.getmaskarray(one).any():
+        if np.ma.is_masked(one):
             raise ValueError(f"train: {letter} in row {row} is masked, expected no missing values.")
+    arrays = [np.asarray(one) for one in found]
     for row, array in zip(rows, arrays, strict=True):
         if array.shape != arrays[0].shape:
             raise ValueError(

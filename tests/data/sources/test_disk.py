@@ -147,7 +147,9 @@ def test_mistakes(tmp_path: Path, files: tuple[Path, Path]):
 def test_masked_values_are_missing_wherever_they_come_from():
     x = np.ma.masked_array(np.arange(12.0).reshape(4, 3), np.arange(12).reshape(4, 3) == 1)
     y = (np.arange(4) % 2).astype(np.float32)
-    with pytest.raises(ValueError, match="x: values are masked, expected no missing ones"):
+    with pytest.raises(
+        ValueError, match=r"x is masked at \[0, 1\] \(row 0, column 1\), expected no missing values"
+    ):
         from_memmap(x, y, valid=None, test=None)
     with pytest.raises(ValueError, match="x in row 0 is masked, expected no missing values"):
         from_source([(x[i], y[i]) for i in range(4)], valid=None, test=None)
