@@ -1,6 +1,7 @@
 """What comes out: labelled histories, trained networks, and the way back to any single member."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from jaxnets.data import Batch, Split
+from jaxnets.devices import cores
 from jaxnets.errors import lookup
 from jaxnets.network import Collections, Network, Params
 from jaxnets.population.group_result import GroupResult
@@ -178,7 +180,7 @@ class Runs:
                 outputs = output_shape(recipe, batch.x)
                 if outputs is not None:
                     check_targets(recipe, np.asarray(batch.y), outputs, "part.y: ")
-        measured = [self._evaluate(row, batch) for row in rows]
+        measured = self._measured(rows, batch)
         names = list(dict.fromkeys(name for one in measured for name in one))
         values = {
             name: ("member", np.array([one.get(name, np.nan) for one in measured], np.float32))
@@ -206,6 +208,18 @@ class Runs:
             for group in self.groups
             for place, row in enumerate(group.program.group.rows)
         }
+
+    def _measured(self, rows: Sequence[int], batch: Batch) -> list[dict[str, float]]:
+        """Of each row. The first members of all groups come first, side by side: there is one
+        program per group to be compiled.
+        """
+        first = list({id(self._places[row][0]): row for row in reversed(rows)}.values())
+        found: dict[int, dict[str, float]] = {}
+        if len(first) > 1:
+            with ThreadPoolExecutor(cores(), thread_name_prefix="evaluate") as pool:
+                ready = pool.map(lambda row: self._evaluate(row, batch), first)
+                found = dict(zip(first, ready, strict=True))
+        return [found[row] if row in found else self._evaluate(row, batch) for row in rows]
 
     def _evaluate(self, row: int, batch: Batch) -> dict[str, float]:
         group, place = self._places[row]

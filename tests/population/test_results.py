@@ -1,5 +1,6 @@
 """What comes out: labels, predictions, measures, single members, and files."""
 
+import threading
 from pathlib import Path
 from time import perf_counter
 
@@ -12,6 +13,7 @@ import xarray as xr
 
 import jaxnets as jn
 from jaxnets.data import Batch
+from jaxnets.population import results
 from jaxnets.population.labels import _coordinates
 from tests.small import DATA, EPOCHS, LOSS, NET, compilations, fit, leaves, same
 
@@ -264,3 +266,24 @@ def test_one_network_refuses_what_it_cannot_take(runs: jn.Runs):
     for wrong in (DATA.train.x[:0], DATA.train.x[:, :1]):
         with pytest.raises(ValueError, match=r"x: expected shape \(n > 0, "):
             runs[0].predict(wrong)
+
+
+def test_the_programs_of_an_evaluation_are_compiled_side_by_side(monkeypatch: pytest.MonkeyPatch):
+    """Each of two networks waits until the other one is being traced, too."""
+    together, evaluating = threading.Barrier(2), []
+
+    def met(outputs, batch):
+        if evaluating:
+            together.wait(60)
+        return outputs[:, 0]
+
+    members = jn.grid(network=[NET, WIDER], seed=range(2), learning_rate=0.1)
+    runs = fit(members, metrics={"met": met})
+    monkeypatch.setattr(results, "cores", lambda: 2)
+    evaluating.append(True)
+    found = runs.evaluate("test")
+    evaluating.clear()
+    for row in range(4):
+        alone = runs.evaluate("test", [row])
+        assert alone["met"].item() == found["met"].values[row]
+        assert alone["loss"].item() == found["loss"].values[row]
