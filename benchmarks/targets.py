@@ -64,7 +64,10 @@ LIMITS = {
         "XLA's convolutions and their gradients inside a compiled loop on a CPU; "
         "`python -m benchmarks.convolutions` has them one by one."
     ),
-    "one": "One member uses one device, that is one core; the peers may use all cores.",
+    "one": (
+        "One member uses one device, on which only large operations are shared among the cores; "
+        "the peers may use all of them throughout."
+    ),
 }
 """What limits, by kind of target: shown where one is missed."""
 
