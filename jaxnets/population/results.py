@@ -215,10 +215,16 @@ class Runs:
         """
         first = list({id(self._places[row][0]): row for row in reversed(rows)}.values())
         found: dict[int, dict[str, float]] = {}
+        # What `with jax.default_device(...)` says holds for one thread.
+        device = jax.config.jax_default_device  # type: ignore[attr-defined]
+
+        def there(row: int) -> dict[str, float]:
+            with jax.default_device(device):
+                return self._evaluate(row, batch)
+
         if len(first) > 1:
             with ThreadPoolExecutor(cores(), thread_name_prefix="evaluate") as pool:
-                ready = pool.map(lambda row: self._evaluate(row, batch), first)
-                found = dict(zip(first, ready, strict=True))
+                found = dict(zip(first, pool.map(there, first), strict=True))
         return [found[row] if row in found else self._evaluate(row, batch) for row in rows]
 
     def _evaluate(self, row: int, batch: Batch) -> dict[str, float]:

@@ -287,3 +287,17 @@ def test_the_programs_of_an_evaluation_are_compiled_side_by_side(monkeypatch: py
         alone = runs.evaluate("test", [row])
         assert alone["met"].item() == found["met"].values[row]
         assert alone["loss"].item() == found["loss"].values[row]
+
+
+def test_an_evaluation_is_where_the_user_wants_it(monkeypatch: pytest.MonkeyPatch):
+    """Also the first members of several networks, which are evaluated in threads."""
+    runs, seen, evaluate = fit(jn.grid(network=[NET, WIDER], seed=range(2))), [], results._evaluate
+
+    def noted(*arguments):
+        seen.append(jax.config.jax_default_device)
+        return evaluate(*arguments)
+
+    monkeypatch.setattr(results, "_evaluate", noted)
+    with jax.default_device(jax.local_devices()[1]):
+        runs.evaluate("test")
+    assert seen == [jax.local_devices()[1]] * 4
