@@ -14,6 +14,7 @@ MAY_IMPORT: dict[str, str] = {
     "network": "",
     "devices": "",
     "files": "",
+    "settings": "",
     "environment": "jaxnets",
     "compilation": "environment files",
     "processes": "",
@@ -31,7 +32,7 @@ MAY_IMPORT: dict[str, str] = {
     "data": "errors files rng",
     "train": "data devices errors hyper losses metrics network numerics optim penalties rng",
     "population": "data devices environment errors files hyper losses network nn optim processes "
-    "rng train",
+    "rng settings train",
     "study": "data environment errors files nn optim population jaxnets",
     "verify": "data environment errors nn optim population rng jaxnets",
     "cli": "population processes study verify jaxnets",

@@ -22,6 +22,7 @@ from jaxnets.population.plan import Plan, make_plan
 from jaxnets.population.run import execute
 from jaxnets.population.spec import make_group
 from jaxnets.population.widths import trimmed
+from jaxnets.settings import carried, with_nans
 from jaxnets.train import Recipe, evaluate
 from jaxnets.train.checks import check_targets, output_shape
 from jaxnets.train.evaluate import predict
@@ -215,16 +216,10 @@ class Runs:
         """
         first = list({id(self._places[row][0]): row for row in reversed(rows)}.values())
         found: dict[int, dict[str, float]] = {}
-        # What `with jax.default_device(...)` says holds for one thread.
-        device = jax.config.jax_default_device  # type: ignore[attr-defined]
-
-        def there(row: int) -> dict[str, float]:
-            with jax.default_device(device):
-                return self._evaluate(row, batch)
-
         if len(first) > 1:
             with ThreadPoolExecutor(cores(), thread_name_prefix="evaluate") as pool:
-                found = dict(zip(first, pool.map(there, first), strict=True))
+                alike = pool.map(carried(self._evaluate), first, [batch] * len(first))
+                found = dict(zip(first, alike, strict=True))
         return [found[row] if row in found else self._evaluate(row, batch) for row in rows]
 
     def _evaluate(self, row: int, batch: Batch) -> dict[str, float]:
@@ -232,7 +227,7 @@ class Runs:
         source = group.program.group
         kept = jax.tree.map(lambda a: a[place], group.kept)
         numbers = {name: values[place] for name, values in source.numbers.items()}
-        with jax.default_matmul_precision(self.plan.spec.precision):
+        with jax.default_matmul_precision(self.plan.spec.precision), with_nans():
             measured = _evaluate(source.recipe, *kept, numbers, batch)
         return {name: float(value) for name, value in measured.items()}
 

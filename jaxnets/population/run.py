@@ -20,6 +20,7 @@ from jaxnets.population.progress import Progress
 from jaxnets.population.saver import Saver
 from jaxnets.population.stopping import Stopped
 from jaxnets.population.ways import way_of
+from jaxnets.settings import carried, with_nans
 
 Compiling = Future[tuple[Engine, float]]
 
@@ -158,7 +159,7 @@ def _begin(pool: ThreadPoolExecutor, known: Known, data: Data | None) -> Compili
     """Compile what is needed for the missing members, if there are any."""
     if data is None or not known.missing.size:
         return None
-    return pool.submit(_compile, known.plan, known.program, data)
+    return pool.submit(carried(_compile), known.plan, known.program, data)
 
 
 def _attempt(
@@ -174,7 +175,8 @@ def _attempt(
     try:
         _wait(future, keep)
         compiled, seconds = (None, 0.0) if future is None else future.result()
-        return run_group(known, compiled, seconds, progress, keep, saver)
+        with with_nans():
+            return run_group(known, compiled, seconds, progress, keep, saver)
     except jax.errors.JaxRuntimeError as error:
         reason = memory.refusal(error)
         if reason is None:

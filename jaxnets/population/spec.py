@@ -105,6 +105,12 @@ def make_spec(
     Raises:
         ValueError, TypeError: naming the member and the argument, what was expected, what came.
     """
+    if jax.config.values["jax_disable_jit"]:
+        raise ValueError(
+            "jax.disable_jit: expected it to be off, since a population is trained by compiled "
+            "programs. To go through one member's training operation by operation, call what "
+            "jaxnets.make_train gives back."
+        )
     rng.check_key(key)
     for name in recipe:
         lookup("argument", name, _OPTIONS)
