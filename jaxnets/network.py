@@ -130,6 +130,10 @@ TRAINING = {
 """Arguments by which modules are told that they are being trained, and what they are told then."""
 
 
+_OTHERS = 0x6F746865
+"""What is folded into the key of all streams but that of dropout."""
+
+
 def _kinds(value: Any) -> Hashable:
     """The types in a module, with those of the fields of its fields."""
     parts: Iterable[Any] = ()
@@ -149,14 +153,39 @@ def _kinds(value: Any) -> Hashable:
     return (name, *inner) if inner else name
 
 
-@functools.lru_cache(maxsize=1024)
-def _from_linen(module: linen.Module, kinds: Hashable) -> Network:
+def _told(module: linen.Module) -> dict[str, bool]:
+    """By which arguments a module is told that it is being trained, and what it is told then."""
     known = inspect.signature(type(module).__call__).parameters
-    told = {
+    return {
         name: value
         for name, value in TRAINING.items()
         if name in known and getattr(module, name, None) is None  # else it has been told already
     }
+
+
+def _is_sequence(module: linen.Module) -> bool:
+    """Whether it is Linen's own, which passes arguments on to its first layer alone."""
+    return type(module).__call__ is linen.Sequential.__call__
+
+
+def _parts(module: linen.Module) -> list[linen.Module]:
+    """The layers of a sequence, and those of the sequences among them."""
+    layers = [layer for layer in module.layers if isinstance(layer, linen.Module)]  # type: ignore[attr-defined]
+    return [
+        part for layer in layers for part in (_parts(layer) if _is_sequence(layer) else [layer])
+    ]
+
+
+@functools.lru_cache(maxsize=1024)
+def _from_linen(module: linen.Module, kinds: Hashable) -> Network:
+    told = _told(module)
+    deaf = [part for part in _parts(module) if _told(part)] if _is_sequence(module) else []
+    if deaf:
+        raise TypeError(
+            f"network: {type(module).__name__} does not tell its layers that they are being "
+            f"trained, and {type(deaf[0]).__name__} would do in training what it does in "
+            f"evaluation; write a module whose __call__ has an argument `train` and passes it on."
+        )
 
     def keywords(train: bool) -> dict[str, Any]:
         return {name: value if train else not value for name, value in told.items()}
@@ -169,9 +198,10 @@ def _from_linen(module: linen.Module, kinds: Hashable) -> Network:
         params: Params, state: Collections, x: Any, *, key: jax.Array | None, train: bool
     ) -> tuple[Any, Collections]:
         # Linen feeds a stream that has no key of its own from "params", with one counter, so that
-        # two streams of one module never see the same key.
+        # two streams of one module never see the same key. Dropout has its own: lifted transforms
+        # (a scan over time, say) are told by name which streams differ from step to step.
         variables = {"params": params, **state}
-        rngs = {} if key is None else {"params": key}
+        rngs = {} if key is None else {"params": jax.random.fold_in(key, _OTHERS), "dropout": key}
         mutable = [name for name in state if name != HYPER] if train else []
         if not mutable:
             return module.apply(variables, x, rngs=rngs, **keywords(train)), state

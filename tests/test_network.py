@@ -117,6 +117,54 @@ def test_streams_of_one_module_draw_different_numbers():
     assert draws == again
 
 
+class Cell(nn.Module):
+    @nn.compact
+    def __call__(self, carry, _):
+        return carry, nn.Dropout(0.5, deterministic=False)(jnp.ones(40))
+
+
+class Steps(nn.Module):
+    """Five steps with the same weights."""
+
+    dropout: bool
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        scan = nn.scan(
+            Cell, variable_broadcast="params", length=5,
+            split_rngs={"params": not self.dropout, "dropout": self.dropout},
+        )  # fmt: skip
+        return scan()(x, None)[1] if train else x
+
+
+@pytest.mark.parametrize("dropout", [True, False])
+def test_lifted_transforms_draw_new_masks_of_dropout_where_they_say_so(dropout: bool):
+    module = Steps(dropout)
+    ours, _ = from_linen(module).apply({}, {}, X, key=KEY, train=True)
+    theirs = module.apply({}, X, train=True, rngs={"params": jax.random.key(7), "dropout": KEY})
+    assert (ours == theirs).all()
+    assert len(np.unique(ours, axis=0)) == (5 if dropout else 1)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        jn.nn.Dropout(0.5),
+        jn.nn.MLP([4], outputs=3, norm="batch"),
+        nn.Dropout(0.5),
+        nn.Sequential((nn.relu, jn.nn.GaussianNoise(0.1))),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_sequence_that_would_train_as_it_evaluates_is_refused(layer: nn.Module):
+    name = "GaussianNoise" if isinstance(layer, nn.Sequential) else type(layer).__name__
+    with pytest.raises(TypeError, match=f"Sequential does not tell .* and {name} would"):
+        from_linen(nn.Sequential((nn.Dense(3), layer)))
+    told = nn.Sequential((nn.Dense(3), nn.relu, nn.Dropout(0.5, deterministic=True)))
+    params, state = from_linen(told).init(KEY, X)
+    assert from_linen(told).apply(params, state, X, key=KEY, train=True)[0].shape == (6, 3)
+
+
 def test_training_without_a_key_is_refused_by_what_draws():
     network = from_linen(Drop())
     with pytest.raises(flax.errors.InvalidRngError):

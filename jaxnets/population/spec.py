@@ -18,7 +18,7 @@ from jaxnets.population.widths import share
 from jaxnets.train import Recipe, make_recipe
 from jaxnets.train.checks import check_data, check_numbers
 from jaxnets.train.recipe import positive_integer
-from jaxnets.train.state import known_hyperparameters
+from jaxnets.train.state import Known, known_hyperparameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ def _group(
     widths: str,
 ) -> tuple[Group, ...]:
     recipes: dict[Any, tuple[Recipe, str]] = {}
-    known: dict[Any, tuple[str, ...]] = {}
+    known: dict[Any, Known] = {}
     found: dict[Any, list[tuple[int, dict[str, float]]]] = {}
     for row, member in enumerate(members):
         with _naming(row, member):

@@ -1,6 +1,7 @@
 """What a run is refused for, in Python, before anything is compiled."""
 
 import functools
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,9 @@ def check_data(recipe: Recipe, parts: Mapping[str, Any], prefix: str = "") -> No
             that cannot take the inputs, outputs or targets that do not fit the loss.
         TypeError: a network that does not return what a `jaxnets.Network` returns.
 
+    Warns:
+        RuntimeWarning: batch normalisation of a last batch that is one example.
+
     Example:
         >>> import jax.numpy as jnp, jaxnets as jn
         >>> recipe = jn.train.make_recipe(jn.nn.MLP([8], outputs=3), loss="softmax_cross_entropy")
@@ -48,6 +52,16 @@ def check_data(recipe: Recipe, parts: Mapping[str, Any], prefix: str = "") -> No
             f"{prefix}valid: monitor={recipe.monitor!r} needs a validation part, got None."
         )
     outputs = output_shape(recipe, train.x)
+    if n % recipe.batch_size == 1 and recipe.batch_size > 1 and train.x.ndim == 2:
+        _, collections = _traced(recipe.network, _batch(recipe, train.x))
+        if "batch_stats" in collections:
+            warnings.warn(
+                f"batch_size: with {recipe.batch_size} of {n} training examples the last batch of "
+                "an epoch is one example alone, which is its own mean: batch normalisation makes "
+                "it zero, and the statistics with which the epoch is validated take that in.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     if outputs is not None:
         for name, part in parts.items():
             # Rows that are not in memory are checked when they are read; now only the first.
@@ -85,12 +99,11 @@ def output_shape(recipe: Recipe, x: Any) -> tuple[int, ...] | None:
         >>> output_shape(recipe, jnp.ones((9, 5)))
         (32, 3)
     """
-    x = jax.ShapeDtypeStruct((recipe.batch_size, *x.shape[1:]), x.dtype)
-    outputs = _outputs(recipe.network, x)
+    outputs, _ = _traced(recipe.network, _batch(recipe, x))
     return outputs.shape if isinstance(outputs, jax.ShapeDtypeStruct) else None
 
 
-def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     """Whether a run of this recipe can have these numbers.
 
     Args:
@@ -106,7 +119,7 @@ def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: tuple[str, ..
     Example:
         >>> import jaxnets as jn
         >>> recipe = jn.train.make_recipe(jn.nn.MLP([8], outputs=3), loss="softmax_cross_entropy")
-        >>> check_numbers(recipe, {"b1": 1.5}, ("b1",))
+        >>> check_numbers(recipe, {"b1": 1.5}, {"b1": ()})
         Traceback (most recent call last):
         ...
         ValueError: b1: expected a finite number in [0, 1), got 1.5.
@@ -124,16 +137,19 @@ def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: tuple[str, ..
 
     recipe.optimizer.check(share(dict(recipe.optimizer.defaults)))
     losses.check_hyperparameters(recipe.loss, share(losses.hyperparameters(recipe.loss)))
-    module = recipe.network.module
-    rest = set(given) - set(recipe.defaults) - set(GENERAL)
-    if module is not None and rest:
-        # A number that the module has as a field is checked as the field is: by building it.
-        module.clone(**share(rest & set(module.__dataclass_fields__)))
+    for name, value in given.items():
+        for module in known[name]:
+            # A number that a module has as a field is checked as the field is: by building it.
+            module.clone(**{name: value})
+
+
+def _batch(recipe: Recipe, x: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((recipe.batch_size, *x.shape[1:]), x.dtype)
 
 
 @functools.lru_cache(maxsize=256)
-def _outputs(network: Network, x: jax.ShapeDtypeStruct) -> Any:
-    """Shapes and dtypes of what the network makes of a batch."""
+def _traced(network: Network, x: jax.ShapeDtypeStruct) -> tuple[Any, frozenset[str]]:
+    """Shapes and dtypes of what the network makes of a batch, and the names of its collections."""
     try:
         params, collections = jax.eval_shape(network.init, rng.abstract_key(), x)
     except Exception as error:
@@ -153,4 +169,4 @@ def _outputs(network: Network, x: jax.ShapeDtypeStruct) -> Any:
         raise ValueError(
             f"network: cannot take inputs of shape {x.shape} {x.dtype}: {error}"
         ) from error
-    return outputs
+    return outputs, frozenset(collections)

@@ -16,7 +16,7 @@ from jaxnets.train.checks import check_data, check_numbers
 from jaxnets.train.epoch import epoch, step_sizes, steps_per_epoch
 from jaxnets.train.recipe import Augment, Hyper, Recipe, make_recipe, positive_integer
 from jaxnets.train.selection import Run
-from jaxnets.train.state import init_state, known_hyperparameters
+from jaxnets.train.state import Known, init_state, known_hyperparameters
 
 History = dict[str, jax.Array]
 Train = Callable[..., tuple[Run, History]]
@@ -109,9 +109,12 @@ def make_train(
         keys = rng.member_keys(rng.check_key(key))
         numbers = _complete(recipe, hyper or {}, known)
 
-        def body(run: Run, _: None) -> tuple[Run, History]:
-            run, means, records = one_epoch(recipe, run, keys, numbers, data)
+        def body(before: Run, _: None) -> tuple[Run, History]:
+            run, means, records = one_epoch(recipe, before, keys, numbers, data)
             record = selection.measure(recipe, run.train, numbers, means, held_out)
+            # What a run that stopped or diverged would still do on the validation part is no news.
+            trained = run.epoch > before.epoch
+            record = {name: jnp.where(trained, value, jnp.nan) for name, value in record.items()}
             return selection.decide(recipe, run, record), record if every == "epoch" else records
 
         state = selection.begin(recipe, init_state(recipe, keys, numbers, data.x[:1]))
@@ -181,9 +184,9 @@ def _rows(name: str, part: Any) -> Batch:
     return Batch(jnp.asarray(part.x), jnp.asarray(part.y))
 
 
-def _complete(recipe: Recipe, hyper: Hyper, known: tuple[str, ...]) -> dict[str, jax.Array]:
+def _complete(recipe: Recipe, hyper: Hyper, known: Known) -> dict[str, jax.Array]:
     for name, value in hyper.items():
-        lookup("hyperparameter", name, dict.fromkeys(known))
+        lookup("hyperparameter", name, known)
         if isinstance(value, jax.Array) and value.shape:
             raise ValueError(
                 f"{name}: expected a scalar, got shape {value.shape}; map train over it (jax.vmap)."

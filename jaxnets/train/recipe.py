@@ -48,7 +48,8 @@ class Recipe:
         keep: the weights of the end or those that were best on ``monitor``.
         monitor: the record that selects the best weights, such as ``"valid_loss"``.
         mode: whether a smaller (``"min"``) or a larger monitor (``"max"``) is better; ``"auto"``:
-            larger if its name has "accuracy" in it.
+            larger if it is an accuracy by name or by function. Of other metrics of the user's own
+            nobody knows: she has to say.
         patience: stop after so many epochs without a better ``monitor``; ``None``: never.
         unroll: steps per iteration of the compiled loop; changes speed and compile time, and
             the last bits. Rows that stay on the disk are walked step by step whatever it is: how
@@ -92,7 +93,17 @@ class Recipe:
     @property
     def maximized(self) -> bool:
         """Whether a larger ``monitor`` is a better one."""
-        return self.mode == "max" or (self.mode == "auto" and "accuracy" in self.monitor)
+        return self.mode == "max" or (self.mode == "auto" and bool(self.is_accuracy))
+
+    @property
+    def is_accuracy(self) -> bool | None:
+        """Whether ``monitor`` is an accuracy; None of a metric that is only the user's."""
+        name = self.monitor.partition("_")[2]
+        if name == "loss" or "accuracy" in name:
+            return name != "loss"
+        function = dict(self.metrics)[name]
+        known = (own for own, one in metric_table.METRICS.items() if one is function)
+        return next(("accuracy" in own for own in known), None)
 
 
 def make_recipe(
@@ -165,6 +176,12 @@ def make_recipe(
     )
     lookup("mode", mode, dict.fromkeys(("auto", "min", "max")))
     lookup("monitor", monitor, dict.fromkeys(recipe.records(valid=True)))
+    selects = keep == "best" or patience is not None
+    if selects and mode == "auto" and recipe.is_accuracy is None:
+        raise ValueError(
+            f"mode: expected 'min' or 'max', got 'auto': whether a larger {monitor} is better is "
+            "not known of a metric of your own."
+        )
     return recipe
 
 

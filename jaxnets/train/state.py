@@ -2,10 +2,12 @@
 
 import enum
 import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from jaxnets import losses, penalties, rng
 from jaxnets.network import HYPER, Collections, Network, Params
@@ -19,7 +21,8 @@ class Fault(enum.IntEnum):
     NONE = 0
     LOSS = 1
     GRADIENT = 2
-    UPDATE = 3  # loss and gradient were finite; what the optimizer made of them was not
+    UPDATE = 3  # loss and gradient were finite; what the step left was not: the optimizer's update,
+    # or the network's own statistics
 
 
 class TrainState(NamedTuple):
@@ -91,14 +94,26 @@ def optimizer_of(recipe: Recipe, hyper: Hyper) -> Any:
     return recipe.optimizer(**{name: hyper[name] for name in dict(recipe.optimizer.defaults)})
 
 
-def network_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
+Known = Mapping[str, tuple[nn.Module, ...]]
+"""Names of numbers; of the network's own, the modules that have a field of this name and check
+it."""
+
+
+def network_hyperparameters(recipe: Recipe, x: Any) -> Known:
     """The names that the network declares in its collection ``"hyper"``; nothing is computed."""
     return _declared(recipe.network, jax.ShapeDtypeStruct(x.shape, x.dtype))
 
 
 @functools.lru_cache(maxsize=256)
-def _declared(network: Network, x: jax.ShapeDtypeStruct) -> tuple[str, ...]:
-    _, collections = jax.eval_shape(network.init, rng.abstract_key(), x)
+def _declared(network: Network, x: jax.ShapeDtypeStruct) -> Known:
+    called: dict[tuple[str, ...], nn.Module] = {}
+
+    def note(call: Any, arguments: Any, named: Any, context: Any) -> Any:
+        called.setdefault(context.module.path, context.module)
+        return call(*arguments, **named)
+
+    with nn.intercept_methods(note):
+        _, collections = jax.eval_shape(network.init, rng.abstract_key(), x)
     leaves = jax.tree_util.tree_leaves_with_path(collections.get(HYPER, {}))
     for path, leaf in leaves:
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
@@ -106,10 +121,15 @@ def _declared(network: Network, x: jax.ShapeDtypeStruct) -> tuple[str, ...]:
                 f"network: expected the numbers in its collection {HYPER!r} to be floating-point, "
                 f"got {_name(path)!r} of dtype {leaf.dtype}: a member's number would be cut off."
             )
-    return tuple(sorted({_name(path) for path, _ in leaves}))
+    found: dict[str, list[nn.Module]] = {name: [] for name in sorted({_name(p) for p, _ in leaves})}
+    for path, _ in leaves:
+        owner = called.get(tuple(str(getattr(entry, "key", entry)) for entry in path[:-1]))
+        if owner is not None and _name(path) in owner.__dataclass_fields__:
+            found[_name(path)].append(owner.clone(parent=None))
+    return {name: tuple(owners) for name, owners in found.items()}
 
 
-def known_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
+def known_hyperparameters(recipe: Recipe, x: Any) -> Known:
     """Every name that a run of this recipe understands.
 
     Raises:
@@ -118,11 +138,12 @@ def known_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
             would do two things.
     """
     owners: dict[str, str] = {}
+    own = network_hyperparameters(recipe, x)
     for owner, names in (
         ("the optimizer", dict(recipe.optimizer.defaults)),
         ("the loss", losses.hyperparameters(recipe.loss)),
         ("every run", GENERAL),
-        ("the network", network_hyperparameters(recipe, x)),
+        ("the network", own),
     ):
         for name in names:
             if name in owners:
@@ -131,7 +152,7 @@ def known_hyperparameters(recipe: Recipe, x: Any) -> tuple[str, ...]:
                     "name; rename one."
                 )
             owners[name] = owner
-    return tuple(owners)
+    return {name: own.get(name, ()) for name in owners}
 
 
 def _overwritten(collection: Any, hyper: Hyper) -> Any:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -14,6 +15,15 @@ MLP = "members[0] (MLP(features=(4,), outputs=3)): "
 SECOND = "members[1] (MLP(features=(4,), outputs=3)): "
 TWO = jn.nn.MLP([4], outputs=2)
 DROPPING = jn.nn.MLP([4], outputs=3, dropout_rate=0.1)
+
+
+class Nested(nn.Module):
+    """Its numbers are those of its layers."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = jn.nn.GaussianNoise(0.1)(jn.nn.Dropout(0.1)(x, train), train)
+        return jn.nn.MLP([4], outputs=3, dropout_rate=0.1)(x, train)
 
 
 @dataclass
@@ -110,6 +120,24 @@ TABLE = {
         ValueError,
         SECOND,
         "unknown name 'dropout_rate'",
+    ),
+    "dropout of a layer": (
+        lambda: fit(jn.member(Nested(), rate=-0.5)),
+        ValueError,
+        "members[0]",
+        "rate: ",
+    ),
+    "dropout of a network within": (
+        lambda: fit(jn.member(Nested(), dropout_rate=1.5)),
+        ValueError,
+        "members[0]",
+        "dropout_rate: ",
+    ),
+    "noise of a layer": (
+        lambda: fit(jn.member(Nested(), scale=-1.0)),
+        ValueError,
+        "members[0]",
+        "scale: ",
     ),
     "dropout": (
         lambda: fit(jn.member(DROPPING, dropout_rate=1.0)),

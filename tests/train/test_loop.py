@@ -1,6 +1,7 @@
 """A whole run as a pure function: jit, vmap, grad, and the same results as a population's."""
 
 import functools
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -122,6 +123,22 @@ def test_divergence(breaks: float, burst: float, fault: Fault):
     assert np.isnan(records["loss"][4:]).all()
 
 
+def test_a_run_that_trains_no_more_has_no_news_of_the_validation_part():
+    """Neither who has stopped nor who has diverged, in the middle of an epoch."""
+    run, history = compiled(patience=2, epochs=6)(KEY, 0.0)  # nothing is learned at a rate of zero
+    assert run.stopped and run.epoch == 3
+    train = make_train(
+        fragile.COUNTER, fragile.DATA.train, fragile.DATA.valid, loss=fragile.fragile, metrics=[],
+        epochs=4, optimizer=fragile.OPTIMIZER, batch_size=4,
+    )  # fmt: skip
+    at = float(fragile.STEPS + 1)
+    broken, lost = jax.jit(train)(KEY, {"at": at, "breaks": fragile.LOSS, "burst": -1.0})
+    assert broken.train.fault == Fault.LOSS and broken.epoch == 1
+    for epochs, records in ((3, history), (1, lost)):
+        for name, values in records.items():
+            assert np.isfinite(values[:epochs]).all() and np.isnan(values[epochs:]).all(), name
+
+
 def test_traced_data():
     """Training inside a function of the data; at a rate of zero the derivative is known."""
 
@@ -231,3 +248,18 @@ def test_fewer_steps_than_an_epoch_have_no_best():
         make(steps=2, keep="best")
     assert int(make(steps=2)(jax.random.key(0))[0].train.step) == 2
     assert int(make(steps=3, keep="best")(jax.random.key(0))[0].kept_epoch) == 1
+
+
+@pytest.mark.parametrize(("network", "rows", "warned"), [
+    (jn.nn.MLP([4], 3, norm="batch"), 9, True),
+    (jn.nn.MLP([4], 3, norm="batch"), 10, False),
+    (jn.nn.MLP([4], 3), 9, False),
+    (jn.nn.MLP([4], 3, norm="layer"), 9, False),
+])  # fmt: skip
+def test_a_last_batch_of_one_is_told_where_batches_are_normalised(network, rows: int, warned: bool):
+    part = DATA.train.x[:rows], DATA.train.y[:rows]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        make_train(network, jn.data.Batch(*part), loss=LOSS, epochs=1, batch_size=4)
+    told = [str(one.message) for one in said]
+    assert len(told) == warned and all("with 4 of 9 training examples" in text for text in told)

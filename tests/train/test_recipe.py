@@ -49,6 +49,26 @@ def test_which_monitors_are_maximised(monitor: str, mode: str, maximized: bool):
     assert make_recipe(NET, loss=LOSS, monitor=monitor, mode=mode).maximized is maximized
 
 
+def r2(outputs, batch):
+    return outputs[:, 0]
+
+
+def test_a_metric_of_ones_own_has_a_direction():
+    """An accuracy is known by its function, too; of another one nobody knows."""
+    own = {"metrics": {"mine": "top_5_accuracy"}, "monitor": "valid_mine", "keep": "best"}
+    assert make_recipe(NET, loss=LOSS, **own).maximized
+    off = {"metrics": {"mine": "squared_error"}, "monitor": "valid_mine", "keep": "best"}
+    assert not make_recipe(NET, loss=LOSS, **off).maximized
+    unknown = {"metrics": {"r2": r2}, "monitor": "valid_r2"}
+    for selects in ({"keep": "best"}, {"patience": 3}):
+        with pytest.raises(
+            ValueError, match=r"mode: expected .* got 'auto': .*valid_r2 is"
+        ):
+            make_recipe(NET, loss=LOSS, **unknown, **selects)
+        assert make_recipe(NET, loss=LOSS, mode="max", **unknown, **selects).maximized
+    make_recipe(NET, loss=LOSS, **unknown)  # nothing is selected by it
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [

@@ -65,7 +65,7 @@ def test_the_members_number_replaces_the_modules():
 def test_names_are_known_without_computing():
     recipe = make_recipe(DROPPING, loss="huber", optimizer=jn.optim.sgd(clip_norm=1.0))
     with compilations() as compiled:
-        assert network_hyperparameters(recipe, X) == ("dropout_rate",)
+        assert network_hyperparameters(recipe, X) == {"dropout_rate": (DROPPING,)}
         known = known_hyperparameters(recipe, X)
     assert not compiled
     own = {"learning_rate", "clip_norm", "delta", "dropout_rate"}
