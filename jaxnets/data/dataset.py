@@ -268,7 +268,7 @@ class Dataset:
             return Split(x, x if part.reconstructs else part.y, name=part.name)
 
         scaling, features = self.scaling, self.features
-        if scaling is not None and scaling.axis == "feature":
+        if scaling is not None and scaling.mean.shape == shape:  # one number per feature
             scaling = Scaling(move(scaling.mean), move(scaling.std), scaling.axis)
         if features is not None and len(shape) == 1:
             features = tuple(features[i] for i in order)

@@ -147,6 +147,12 @@ class StreamedSplit(Split):
         if len(rows) and not 0 <= rows[order[0]] <= rows[order[-1]] < len(self):
             raise IndexError(f"{self.name}: expected rows from 0 to {len(self) - 1}, got {rows}.")
         x, y = self.read(rows[order])
+        if (y is x) != self.reconstructs:
+            expected, came = ("x alone", "targets") if self.reconstructs else ("targets", "x alone")
+            raise ValueError(
+                f"{self.name}: rows {sorted(rows.tolist())}: expected {expected} as in row 0, "
+                f"got {came}."
+            )
         back = np.argsort(order, kind="stable")
         try:
             part = Split(x, x if self.reconstructs else y, name=self.name)

@@ -137,6 +137,17 @@ def test_permuted_features():
     )
 
 
+def test_permuted_features_with_one_number_per_column():
+    """For ``(n, features)`` these are the columns, whatever the scaling is called."""
+    x = np.random.default_rng(0).normal(size=(9, 3)) * [1.0, 10.0, 100.0]
+    raw = from_arrays(x, x[:, 0], key=KEY, valid=1, test=1).standardized("channel")
+    found = raw.permuted_features(jax.random.key(1))
+    assert raw.scaling.axis == "channel" and not np.array_equal(found.train.x, raw.train.x)
+    again = found.scaling.invert(found.train.x)
+    before = raw.scaling.invert(raw.train.x)
+    np.testing.assert_allclose(np.sort(again, axis=1), np.sort(before, axis=1), rtol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(7, 2), (3, 4, 2)])
 def test_permuted_positions_keep_channels_together(shape):
     x = np.random.default_rng(0).integers(0, 1000, (8, *shape)).astype(float)

@@ -124,8 +124,14 @@ def from_source(
     def read(rows: np.ndarray) -> tuple[Any, Any]:
         found = [_pair(source[int(row)]) for row in rows]
         x = _stacked("x", rows, [pair[0] for pair in found])
-        if all(y is own for own, y in found):
+        alone = [pair[1] is None for pair in found]
+        if all(alone):
             return x, x
+        if any(alone):
+            raise ValueError(
+                f"source: row {rows[alone.index(True)]} is x alone, expected (x, y) as in row "
+                f"{rows[alone.index(False)]}."
+            )
         return x, _stacked("y", rows, [pair[1] for pair in found])
 
     return _dataset(
@@ -183,7 +189,7 @@ def _pair(row: Any) -> tuple[Any, Any]:
         if len(row) != 2:
             raise ValueError(f"source: expected rows (x, y), got {len(row)} entries.")
         return row
-    return row, row
+    return row, None
 
 
 def _stacked(letter: str, rows: np.ndarray, found: Sequence[Any]) -> np.ndarray:

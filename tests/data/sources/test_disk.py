@@ -47,6 +47,28 @@ def test_files_arrays_and_sources_give_the_rows_of_a_split(files: tuple[Path, Pa
         assert len(data.train) == 20 and data.input_shape == (3,)
 
 
+def test_a_first_row_that_is_its_own_target_is_not_everybodys():
+    frames = [row.astype(float) for row in X]
+    rows = [(frame, frames[max(i - 1, 0)]) for i, frame in enumerate(frames)]
+    part = from_source(rows, valid=None, test=None).train
+    assert not part.reconstructs
+    np.testing.assert_array_equal(part.read_rows([5, 0]).y, X[[4, 0]])
+    alone = from_source(frames, valid=None, test=None).train
+    assert alone.reconstructs and alone.read_rows([5]).y is not None
+    np.testing.assert_array_equal(alone.read_rows([5, 0]).y, X[[5, 0]])
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_rows_are_all_of_one_kind(first: bool):
+    """Some with targets and some without, read apart or together."""
+    pair, alone = (X[0], X[1]), X[2]
+    part = from_source([pair, alone] if first else [alone, pair], valid=None, test=None).train
+    with pytest.raises(ValueError, match=r"rows \[1\]: expected .* as in row 0"):
+        part.read_rows([1])
+    with pytest.raises(ValueError, match="is x alone, expected"):
+        part.read_rows([0, 1])
+
+
 def test_nothing_but_the_first_row_is_read_before_training():
     taken: list[int] = []
 
