@@ -228,7 +228,11 @@ def first_difference(found: Any, wanted: Any, name: str = "") -> tuple[str, Any,
             if inner is not None:
                 return inner
         return None
-    return None if found == wanted else (name, found, wanted)
+    # As text: a NaN is not equal to itself.
+    same = found == wanted or json.dumps(found, sort_keys=True) == json.dumps(
+        wanted, sort_keys=True
+    )
+    return None if same else (name, found, wanted)
 
 
 def check_writable(folder: Path, needed: int) -> None:

@@ -17,7 +17,8 @@ from jaxnets import rng
 from jaxnets.data import Batch
 from jaxnets.population.engine import Engine
 from jaxnets.population.lanes import Data, Lanes
-from jaxnets.population.plan import BLOCK_BYTES, CHUNK_FLOPS, CHUNK_STEPS, Program
+from jaxnets.population.memory import BLOCK_BYTES, streamed_bytes
+from jaxnets.population.plan import CHUNK_FLOPS, CHUNK_STEPS, Program
 from jaxnets.population.program import init_function
 from jaxnets.population.spec import Spec
 from jaxnets.population.workshop import Blueprint, Workshop
@@ -63,7 +64,7 @@ class Lengths(NamedTuple):
         part, recipe = spec.data.train, program.group.recipe
         n, size = len(part), min(recipe.batch_size, len(part))
         whole, rest = divmod(n, size)
-        bytes_per_step = max(1, size * row_bytes(part) * program.lanes * program.turns)
+        bytes_per_step = max(1, streamed_bytes(spec, recipe) * program.lanes * program.turns)
         most = min(
             CHUNK_STEPS, CHUNK_FLOPS / max(program.step_flops, 1.0), BLOCK_BYTES / bytes_per_step
         )
@@ -72,12 +73,6 @@ class Lengths(NamedTuple):
     def shape(self, rest: bool) -> tuple[int, int]:
         """The steps of a block, and the rows of each."""
         return (1, self.rest) if rest else (self.block, self.size)
-
-
-def row_bytes(part: Any) -> int:
-    """Bytes of one row on a device."""
-    arrays = (part.x,) if part.reconstructs else (part.x, part.y)
-    return sum(array.nbytes for array in arrays) // len(part)
 
 
 def begin_function(recipe: Recipe, steps: int) -> Callable[..., Run]:

@@ -28,6 +28,13 @@ class GroupResult(Ended):
     run_seconds: float
     older: Mapping[int, int] = field(default_factory=dict)
 
+    @property
+    def member_steps(self) -> int:
+        """Steps that were made, of all members together: those that stopped early or diverged made
+        fewer than were planned.
+        """
+        return int(self.steps.sum(dtype=np.int64))
+
     @classmethod
     def from_pieces(
         cls, program: Program, pieces: Iterable[Piece], *, compile_seconds: float

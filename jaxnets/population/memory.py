@@ -2,11 +2,17 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
+
+from jaxnets.devices import traced_for
+from jaxnets.population.spec import Spec
+from jaxnets.train import Recipe
+from jaxnets.train.epoch import ordered_at_once
 
 if TYPE_CHECKING:
     from jaxnets.population.plan import Plan, Program
@@ -16,6 +22,13 @@ SPARE = 0.9
 
 WORKING = 4
 """A lane takes about so many times its state: the state, what it was before, gradients, updates."""
+
+BLOCK_BYTES = 2**24
+"""At most about so many bytes of rows on one device in one block of rows that are not in memory,
+one step at least."""
+
+BLOCKS = 3
+"""So many are there at once: one under way, the next one, and one that is being read."""
 
 _SIGNS = ("RESOURCE_EXHAUSTED", "CUDA_ERROR_OUT_OF_MEMORY")
 
@@ -30,6 +43,42 @@ def room_for_states(device: jax.Device, data_bytes: int) -> float:
     """
     limit = (device.memory_stats() or {}).get("bytes_limit")
     return math.inf if limit is None else max(0.0, (SPARE * limit - data_bytes) / WORKING)
+
+
+def row_bytes(part: Any) -> int:
+    """Bytes of one row on a device."""
+    arrays = (part.x,) if part.reconstructs else (part.x, part.y)
+    return sum(array.nbytes for array in arrays) // len(part)
+
+
+def streamed_bytes(spec: Spec, recipe: Recipe) -> int:
+    """Bytes of the rows of one member's step that come from the disk; 0 if all are in memory."""
+    train = spec.data.train
+    return 0 if train.in_memory else min(recipe.batch_size, len(train)) * row_bytes(train)
+
+
+def data_bytes(spec: Spec, platform: str, programs: Sequence["Program"] = ()) -> int:
+    """Bytes of the data on one device.
+
+    Args:
+        spec: the population.
+        platform: of the device.
+        programs: those that run there, one after the other: the one that adds most for its lanes
+            counts.
+    """
+    parts = [part for name, part in spec.data.parts().items() if name != "test"]
+    arrays = {id(a): a for part in parts if part.in_memory for a in (part.x, part.y)}
+    held = sum(array.nbytes for array in arrays.values())
+    train = spec.data.train
+    if not train.in_memory:
+        steps = [streamed_bytes(spec, p.group.recipe) * p.lanes * p.turns for p in programs]
+        return held + BLOCKS * max(BLOCK_BYTES, *steps, 0)
+    ordered = train.x.nbytes + train.y.nbytes
+    in_batches = any(group.recipe.batch_size < len(train) for group in spec.groups)
+    with traced_for(platform):
+        copied = in_batches and ordered_at_once(ordered)
+    # Every lane has an order of its own; members that take turns come one after the other.
+    return held + (ordered * max((p.lanes for p in programs), default=1) if copied else 0)
 
 
 def check_host(plan: "Plan") -> str:
@@ -54,8 +103,8 @@ def check_host(plan: "Plan") -> str:
     if data > there:
         raise ValueError(
             f"data: expected what fits into memory, but on {devices} CPU device(s) they take "
-            f"{_mib(data)}, and {_mib(there)} are available; use fewer devices, or leave the rows "
-            "on the disk."
+            f"{_mib(data)}, and {_mib(there)} are available; use fewer devices or lanes, or leave "
+            "the rows on the disk."
         )
     needed = devices * plan.device_bytes * on_cpu + plan.result_bytes
     if needed > SPARE * there:

@@ -234,7 +234,8 @@ class PieceRun:
         since, begun = perf_counter(), np.flatnonzero(self.position)
         live = (keeping.owner, self._rows().take(begun)) if begun.size else None
         keeping.saver.save(live, since)
-        keeping.stop.raise_if_made(keeping.where)
+        if keeping.stop.number is not None:
+            keeping.stop.raise_if_made(keeping.where, saved=keeping.saver.flush())
 
     def _rows(self) -> Rows:
         """All members as they are now, on the host."""

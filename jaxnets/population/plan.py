@@ -10,14 +10,12 @@ import jax
 import numpy as np
 from rich.table import Table
 
-from jaxnets.devices import traced_for
 from jaxnets.population import memory
 from jaxnets.population.plan_tables import both_tables, convolutions_table, programs_table
 from jaxnets.population.spec import Group, Spec
 from jaxnets.population.traced_step import StepShape, step_cost
 from jaxnets.population.widths import kernel_entries
 from jaxnets.train import steps_per_epoch
-from jaxnets.train.epoch import ordered_at_once
 from jaxnets.train.recipe import positive_integer
 
 CHUNK_STEPS = 1000
@@ -26,10 +24,6 @@ CHUNK_STEPS = 1000
 CHUNK_FLOPS = 2e10
 """At most about so many floating-point operations of a member between two looks, one epoch at
 least. Both are constants: the chunks of a run do not depend on how long or how large it is."""
-
-BLOCK_BYTES = 2**24
-"""At most about so many bytes of rows on one device in one block of rows that are not in memory,
-one step at least."""
 
 TURNS = 16
 TURN_FLOPS = 3e9
@@ -107,7 +101,7 @@ class Plan:
         spec: what is to be trained.
         programs: one per group of members.
         devices: where it runs.
-        data_bytes: the data set on one device, with the copy that is in an epoch's order, or the
+        data_bytes: the data set on one device, with every lane's copy in an epoch's order, or the
             blocks of it that are there at once.
         result_bytes: what is kept of all members, on the host: parameters and other collections,
             with the padding where widths are padded.
@@ -191,7 +185,7 @@ def make_plan(
         spec=spec,
         programs=programs,
         devices=places,
-        data_bytes=_data_bytes(spec, places),
+        data_bytes=memory.data_bytes(spec, places[0].platform, programs),
         result_bytes=sum(len(p.group.rows) * p.kept_bytes for p in programs),
     )
     return replace(plan, remark=memory.check_host(plan))
@@ -220,8 +214,11 @@ def _program(
     copies = 2 if recipe.keep == "best" else 1
     state_bytes = _bytes(state.opt_state) + copies * kept_bytes
     if lanes is None:
-        room = memory.room_for_states(devices[0], _data_bytes(spec, devices))
-        lanes = _lanes(devices[0].platform, state_bytes, room)
+        platform = devices[0].platform
+        room = memory.room_for_states(devices[0], memory.data_bytes(spec, platform))
+        # A lane takes its state so many times, and the rows of its blocks once.
+        rows = memory.BLOCKS * memory.streamed_bytes(spec, recipe) // memory.WORKING
+        lanes = _lanes(platform, state_bytes + rows, room)
     steps = steps_per_epoch(len(spec.data.train), recipe.batch_size)
     chunk_steps = min(CHUNK_STEPS, CHUNK_FLOPS / max(flops, 1.0))
     periods = max(1, round(chunk_steps / (steps * spec.history_every)))
@@ -264,16 +261,3 @@ def _turns(platform: str, flops: float) -> int:
 
 def _bytes(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def _data_bytes(spec: Spec, devices: Sequence[jax.Device]) -> int:
-    parts = [part for name, part in spec.data.parts().items() if name != "test"]
-    arrays = {id(a): a for part in parts if part.in_memory for a in (part.x, part.y)}
-    held = sum(array.nbytes for array in arrays.values())
-    train = spec.data.train
-    if not train.in_memory:  # a block under way, the next one, and one that is being read
-        return held + 3 * BLOCK_BYTES
-    ordered = train.x.nbytes + train.y.nbytes
-    in_batches = any(group.recipe.batch_size < len(train) for group in spec.groups)
-    with traced_for(devices[0].platform):
-        return held + (ordered if in_batches and ordered_at_once(ordered) else 0)

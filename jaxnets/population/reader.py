@@ -1,5 +1,7 @@
 """Reads the rows of blocks from the disk, each member's in its own order."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -91,11 +93,20 @@ class Reader:
 
 def _order(root: jax.Array, seed: int, epoch: int, n: int) -> np.ndarray:
     stream = rng.Stream.ORDER
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    with jax.default_device(_nearest()):
         words = jnp.asarray(np.asarray(jax.random.key_data(root)))
         key = jax.random.wrap_key_data(words, impl="threefry2x32")
         key = rng.stream_keys(key, {"seed": jnp.uint32(seed)})[stream]
         return np.asarray(_epoch_order(key, jnp.int32(epoch), n))
+
+
+@functools.cache
+def _nearest() -> jax.Device:
+    """A CPU, or where JAX has been told to use none, what there is: the bits are the same."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return jax.local_devices()[0]
 
 
 _epoch_order = jax.jit(rng.epoch_order, static_argnums=2)

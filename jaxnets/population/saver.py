@@ -47,9 +47,10 @@ class Saver:
     def __init__(self, store: Store, save_every: float) -> None:
         self._store, self._save_every = store, save_every
         self._done: list[tuple[Owner, Rows]] = []
-        self._writing: tuple[Future[None], list[tuple[Owner, Rows]], float] | None = None
+        self._writing: tuple[Future[None], list[tuple[Owner, Rows]], bool, float] | None = None
         self._cost, self._last = 0.0, perf_counter()
         self._failed = False
+        self._unsaved = 0  # members on their way whose last save is not known to be good
         self._tail: tuple[Owner, Segment, Rows] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="save")
         self._thread.submit(segments.prepare)
@@ -66,6 +67,7 @@ class Saver:
     def add(self, owner: Owner, rows: Rows) -> None:
         """Members that are done; they are saved with the next save."""
         self._done.append((owner, rows))
+        self._unsaved = 0
 
     def save(self, live: tuple[Owner, Rows] | None = None, since: float | None = None) -> None:
         """Begin to save what is done, and members that are on their way.
@@ -75,16 +77,20 @@ class Saver:
             since: when the copying of ``live`` began, by `time.perf_counter`.
         """
         self._settle()
-        done, self._done = self._done, []
-        job = self._thread.submit(self._write, done, live)
-        self._writing = job, done, perf_counter() if since is None else since
+        self._unsaved = 0 if live is None else len(live[1].places)
+        self._begin(live, perf_counter() if since is None else since)
 
-    def flush(self) -> None:
-        """Wait for what is being written, and save what is done and not yet saved."""
+    def flush(self) -> bool:
+        """Wait for what is being written, and save what is done and not yet saved.
+
+        Returns:
+            Whether everything is saved now, those that are on their way as of the last save.
+        """
         self._settle()
         if self._done:
-            self.save()
+            self._begin(None, perf_counter())
             self._settle()
+        return not (self._done or self._unsaved)
 
     def close(self, save: bool = True) -> None:
         """Wait for what is being written, save what is done, and end."""
@@ -103,25 +109,37 @@ class Saver:
                 f"{lost} members that are done could not be saved in {self._store.folder}: the "
                 "next call will train them again."
             )
+        if self._unsaved:
+            self._store.tell(
+                f"{self._unsaved} members that were on their way could not be saved in "
+                f"{self._store.folder}: the next call goes on from what was saved before."
+            )
 
     def _settle(self) -> None:
         """Wait for the save that is under way; what could not be written waits for the next."""
         if self._writing is None:
             return
-        job, done, since = self._writing
+        job, done, with_live, since = self._writing
         self._writing = None
         error = job.exception()
         self._cost = self._last - since
         if error is None:
             self._failed = False
+            if with_live:
+                self._unsaved = 0
             return
         self._done = done + self._done
         if not self._failed:
             self._failed = True
             self._store.tell(
-                f"The state could not be saved in {self._store.folder} ({error}); training goes "
-                "on, and the next save tries again."
+                f"The state could not be saved in {self._store.folder} ({error}); as long as "
+                "training goes on, the next save tries again."
             )
+
+    def _begin(self, live: tuple[Owner, Rows] | None, since: float) -> None:
+        done, self._done = self._done, []
+        job = self._thread.submit(self._write, done, live)
+        self._writing = job, done, live is not None, since
 
     def _write(self, done: list[tuple[Owner, Rows]], live: tuple[Owner, Rows] | None) -> None:
         try:

@@ -12,7 +12,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """Training was stopped at a user's or the system's request, and what it had reached is saved.
+    """Training was stopped at a user's or the system's request, and what it had reached is saved;
+    or the text says that not all of it could be.
 
     Attributes:
         status: the exit status that says so, 130 for Ctrl-C and 143 for SIGTERM.
@@ -33,19 +34,20 @@ class StopRequest:
     def __init__(self) -> None:
         self.number: int | None = None
 
-    def raise_if_made(self, where: object) -> None:
-        """End here if somebody has asked for it; everything is saved.
+    def raise_if_made(self, where: object, saved: bool = True) -> None:
+        """End here if somebody has asked for it.
 
         Args:
             where: the folder, for the message.
+            saved: whether all that was reached is saved there.
 
         Raises:
             Stopped: somebody has.
         """
         if self.number is not None:
+            what = "what was reached is saved" if saved else "not all that was reached is saved"
             raise Stopped(
-                f"stopped; what was reached is saved in {where}: run the same again to go on from "
-                "there.",
+                f"stopped; {what} in {where}: run the same again to go on from there.",
                 self.number,
             )
 

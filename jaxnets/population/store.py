@@ -216,14 +216,20 @@ class Store:
             segments.remove(segment)
 
     def _superfluous(self) -> list[Segment]:
-        """Those on the way of which every member has a final state or two newer ones."""
-        newer: dict[str, int] = {}
+        """Those on the way of which every member has a final state or two newer ones, as far or
+        further: who asks for fewer epochs in between does not lose what had been reached.
+        """
+        newer: dict[str, list[int]] = {}
         old = []
         for segment in sorted(self._good.values(), key=lambda s: s.generation, reverse=True):
-            if not segment.final and all(newer.get(member, 0) >= 2 for member in segment.members):
+            rows = list(zip(segment.members, segment.reached, strict=True))
+            if not segment.final and all(
+                sum(later >= reached for later in newer.get(member, ())) >= 2
+                for member, reached in rows
+            ):
                 old.append(segment)
-            for member in segment.members:
-                newer[member] = newer.get(member, 0) + (2 if segment.final else 1)
+            for member, reached in rows:
+                newer.setdefault(member, []).extend([reached] * (2 if segment.final else 1))
         return old
 
     def _unpacked(self, layout: Layout, segment: Segment) -> Rows:

@@ -19,6 +19,7 @@ from jaxnets.population.plan import Program
 from jaxnets.population.reader import Reader
 from jaxnets.population.rows import Layout, Rows
 from jaxnets.population.spec import Spec
+from jaxnets.settings import carried
 
 
 class StreamLayout(Layout):
@@ -71,6 +72,7 @@ class StreamRun(PieceRun):
         """
         self.active = np.ones(len(self.places), bool)
         reader = Reader(self.plan, self.compiled, self.places, self.at)
+        read = carried(reader.read)
         todo = jobs(self.position, self.plan.spec.epochs, self.compiled.lengths)
         with ThreadPoolExecutor(1, thread_name_prefix="read") as thread:
 
@@ -80,7 +82,7 @@ class StreamRun(PieceRun):
                 for job in todo:
                     found.append(job)
                     if job.steps:
-                        return found, thread.submit(reader.read, job, self.active.copy())
+                        return found, thread.submit(read, job, self.active.copy())
                 return found, None
 
             following, ahead, waiting = *next_block(), None

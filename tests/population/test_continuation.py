@@ -152,6 +152,27 @@ def test_extended(name: str, tmp_path: Path, trained: list[int]):
     assert trained == [0]
 
 
+def test_fewer_epochs_in_between_take_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A longer run was stopped; somebody looks at what a shorter one gives; the longer one goes on
+    from where it was."""
+
+    who = members(rates=(0.05,))  # whoever diverges is found at its end by everybody
+
+    def reached() -> int:
+        return max(max(segments.look(path).reached) for path in (tmp_path / "state").iterdir())
+
+    expected = train(who=who, epochs=12)
+    with monkeypatch.context() as patch:
+        at_dispatch(patch, 5, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, who, epochs=12)
+    far = reached()
+    assert far >= 8
+    train(tmp_path, who, epochs=4)
+    assert reached() == far
+    check_same(train(tmp_path, who, epochs=12), expected)
+
+
 def test_a_record_that_a_longer_run_would_not_make(tmp_path: Path, trained: list[int]):
     """Seven epochs end between two records; the state at their end is of no use for nine. Two of
     the four diverged before.

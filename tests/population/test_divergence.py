@@ -92,3 +92,10 @@ def test_places_and_neighbours_do_not_matter_in_lanes(order: list[int]):
             )
     replayed = runs.replay(2)
     assert same(leaves(replayed), leaves(runs, 2)) and replayed.diverged == [(0, 4, "gradient")]
+
+
+def test_steps_that_were_made_are_counted():
+    members = broken(4.0)
+    (group,) = run_fragile(members, None).groups
+    whole = 4 * fragile.STEPS
+    assert group.member_steps == 2 * whole + 4 * 4 < len(members) * whole

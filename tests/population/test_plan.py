@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import jaxnets as jn
+from jaxnets.population import memory, plan_tables
 from jaxnets.population import plan as plan_module
-from jaxnets.population import plan_tables
 from tests.small import BATCH, DATA, LOSS, NET, ROOT, compilations
 
 PARAMETERS = 3 * 4 + 4 + 4 * 3 + 3
@@ -52,8 +52,9 @@ def test_bytes():
     assert plan(keep="last").programs[0].state_bytes == 4 * (3 * PARAMETERS + 1)
     assert plan(keep="last", patience=2).programs[0].state_bytes == 4 * (3 * PARAMETERS + 1)
     found = plan(lanes=3)
-    # The test part stays behind; of the training part there is a copy in the order of the epoch.
-    assert found.data_bytes == (10 + 6 + 10) * (3 * 4 + 4)
+    # The test part stays behind; every lane has the training part in an order of its own.
+    assert found.data_bytes == (10 + 6 + 3 * 10) * (3 * 4 + 4)
+    assert plan().data_bytes == (10 + 6 + 10) * (3 * 4 + 4)
     assert plan(batch_size=10).data_bytes == (10 + 6) * (3 * 4 + 4)  # a full batch has no order
     assert found.device_bytes == found.data_bytes + 3 * 16 * found.programs[0].state_bytes
     assert found.result_bytes == 5 * 4 * PARAMETERS
@@ -145,3 +146,14 @@ def test_one_device():
     assert found.programs[0].width == 16 and found.programs[0].pieces == 1
     assert dataclasses.replace(found, devices=()).spec is found.spec
     assert np.isfinite(found.flops)
+
+
+def test_bytes_of_rows_from_the_disk():
+    """Three blocks, of a step of every lane at least."""
+    data = jn.data.from_memmap(DATA.train.x, DATA.train.y, valid=None, test=None)
+    assert plan(data=data).data_bytes == memory.BLOCKS * memory.BLOCK_BYTES
+    wide = np.zeros((8, 2**16), np.float32)
+    data = jn.data.from_memmap(wide, np.zeros(8, np.int32), valid=None, test=None)
+    found = plan(jn.member(jn.nn.MLP([], outputs=2)), data, batch_size=4, lanes=32)
+    step = 4 * (2**16 + 1) * 4 * 32 * found.programs[0].turns
+    assert step > memory.BLOCK_BYTES and found.data_bytes == memory.BLOCKS * step

@@ -1,7 +1,10 @@
 """Where a population is saved, and what happens where it cannot be."""
 
+from math import nan
 from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import jaxnets as jn
@@ -25,6 +28,11 @@ def test_a_full_disk_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for who, out in ((None, tmp_path / "another"), (jn.member(NET, seed=77), tmp_path)):
         with pytest.raises(OSError, match="but the disk of"):
             train(out, *([who] if who else []))
+
+
+def defined(outputs, batch):
+    squares = jnp.sum(outputs**2, axis=1)
+    return jnp.where(squares >= 0, squares, nan)
 
 
 class AnyPath:
@@ -57,6 +65,35 @@ def test_what_could_not_be_saved_at_the_end_is_told(
         runs = train(tmp_path)
     last = str(said[-1].message)
     assert last.startswith(f"{len(runs)} members that are done could not be saved in ")
+
+
+def test_who_was_on_the_way_and_could_not_be_saved_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever stops a run on a full disk is not told that everything is saved."""
+
+    def full(path, arrays):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(segments, "_save", full)
+    at_dispatch(monkeypatch, 2, kept.interrupt)
+    with (
+        pytest.warns(RuntimeWarning, match="could not be saved") as said,
+        pytest.raises(KeyboardInterrupt, match="not all that was reached is saved in"),
+    ):
+        train(tmp_path)
+    assert "members that were on their way could not be saved" in str(said[-1].message)
+
+
+def test_a_number_of_lanes_may_be_numpys(tmp_path: Path):
+    runs = fit(out=tmp_path, lanes=np.int64(2))
+    kept.check_same(runs, fit(out=tmp_path, lanes=2))
+
+
+def test_a_loss_may_name_a_nan(tmp_path: Path):
+    """It is not equal to itself, and the same all the same."""
+    runs = fit(out=tmp_path, loss=defined)
+    kept.check_same(fit(out=tmp_path, loss=defined), runs)
 
 
 def test_what_is_done_is_saved_when_training_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

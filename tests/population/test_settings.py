@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jaxnets as jn
+from tests.population import on_disk
 from tests.small import BATCH, DATA, EPOCHS, LOSS, NET, ROOT, check_refused, fit, leaves, same
 
 WIDER = jn.nn.MLP([5], outputs=3)
@@ -32,6 +33,16 @@ def test_draws_are_those_of_the_block():
     for ours, plain in zip(leaves(runs, 1), jax.tree.leaves(run.kept), strict=True):
         np.testing.assert_allclose(ours, plain, rtol=1e-5, atol=1e-6)
     assert not same(all_leaves(runs), all_leaves(both(keep="last")))
+
+
+def test_rows_from_the_disk_come_in_the_order_of_the_block():
+    """They are read in a thread, too."""
+    with jax.threefry_partitionable(False):
+        expected = on_disk.train(on_disk.MEMORY)
+        streamed = on_disk.train()
+    for ours, theirs in zip(all_leaves(streamed), all_leaves(expected), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not same(all_leaves(streamed), all_leaves(on_disk.train()))
 
 
 def test_a_folder_knows_the_settings_of_a_block(tmp_path: Path):

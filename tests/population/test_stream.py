@@ -8,8 +8,9 @@ import pytest
 
 import jaxnets as jn
 from jaxnets.population import blocks, plan
-from jaxnets.population.blocks import Lengths, row_bytes, stream_executables
+from jaxnets.population.blocks import Lengths, stream_executables
 from jaxnets.population.jobs import jobs
+from jaxnets.population.memory import row_bytes
 from jaxnets.population.workshop import Blueprint
 from tests.population import on_disk
 from tests.population.kept import check_same
