@@ -26,6 +26,7 @@ from benchmarks.problems import OUTPUTS, Problem
 from benchmarks.record import environment, write
 from jaxnets.population.program import executables
 from jaxnets.population.workshop import Blueprint
+from jaxnets.study.selection import best_values, choose
 from jaxnets.study.statistics import mean_interval
 
 
@@ -87,23 +88,25 @@ def _one(
         optimizer="adam",
         epochs=question.epochs,
         batch_size=question.batch,
+        monitor="valid_accuracy",
         precision="highest" if dtype == "float32" else "default",
     )
-    valid = runs.history.valid_accuracy.max("epoch").values
-    valid = valid.reshape(len(question.learning_rates), question.seeds).mean(axis=1)
-    best = int(np.nanargmax(valid))
-    chosen = range(best * question.seeds, (best + 1) * question.seeds)
-    test = runs.evaluate("test", members=chosen)["accuracy"].values
+    history, rates = runs.history, len(question.learning_rates)
+    choice = choose(
+        best_values(history["valid_accuracy"].values, history["diverged"].values),
+        np.repeat(np.arange(rates), question.seeds),
+    )
+    test = runs.evaluate("test", members=choice.members)["accuracy"].values
     estimate = mean_interval(100 * test)
     group = runs.groups[0]
-    rate = runs.plan.steps / group.run_seconds
+    rate = group.member_steps / group.run_seconds
     problem = Problem("mlp", "mnist1d", len(data.train), question.batch, widths=(width,) * depth)
     return {
         "depth": depth,
         "width": width,
         "dtype": dtype,
         "parameters": group.program.parameters,
-        "learning_rate": question.learning_rates[best],
+        "learning_rate": question.learning_rates[choice.setting],
         "test_accuracy": estimate.mean,
         "test_low": estimate.low,
         "test_high": estimate.high,

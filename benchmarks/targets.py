@@ -82,19 +82,21 @@ def targets(results: Results) -> list[Target]:
 
 
 def rates(result: dict[str, Any], **wanted: Any) -> list[float]:
-    """The rates of the rows that count and match.
+    """The rates of the rows that match; none at all if one of them does not count: nobody gains by
+    a row that is void.
 
     Args:
         result: of one case.
         **wanted: fields of a row: equal to these, or one of them if a tuple is given.
     """
-    return [
-        float(row["rate"])
+    rows = [
+        row
         for row in result["rows"]
-        if not row["void"]
-        and row["rate"]
-        and all(_matches(row[name], value) for name, value in wanted.items())
+        if all(_matches(row[name], value) for name, value in wanted.items())
     ]
+    if any(row["void"] or not row["rate"] for row in rows):
+        return []
+    return [float(row["rate"]) for row in rows]
 
 
 def rate(result: dict[str, Any], **wanted: Any) -> float | None:
@@ -180,6 +182,7 @@ def _sweep(name: str, result: dict[str, Any]) -> Iterator[Target]:
 def _roofline(name: str, result: dict[str, Any]) -> Iterator[Target]:
     """The shape and batch at which we are furthest behind."""
     behind: list[tuple[float, str]] = []
+    void = any(row["void"] for row in result["rows"] if row["system"] in ("jaxnets", "torch"))
     for own in result["rows"]:
         same = {"widths": own["widths"], "batch": own["batch"]}
         against = ratio(
@@ -188,7 +191,7 @@ def _roofline(name: str, result: dict[str, Any]) -> Iterator[Target]:
         if against is not None:
             text = f"{len(own['widths'])} x {own['widths'][0]}, batch {own['batch']}"
             behind.append((against, text))
-    least, where = min(behind, default=(None, ""))
+    least, where = (None, "") if void else min(behind, default=(None, ""))
     yield Target(
         "depth-width: any shape and batch, against torch", 1.0, least,
         limit=f"The furthest behind: {where}." if where else "",

@@ -31,7 +31,8 @@ IMPORTS = {
     "import jax, flax, jaxnets": "import jax, flax.linen, optax, jaxnets",
     "the same and every room": (
         "import jax, flax.linen, optax, jaxnets as jn; "
-        "jn.fit, jn.nn, jn.data, jn.optim, jn.losses, jn.study"
+        "jn.fit, jn.nn, jn.data, jn.optim, jn.losses; "
+        "import jaxnets.cli, jaxnets.study.session, jaxnets.verify.checks"
     ),
     "import torch": "import torch",
     "import keras": "import os; os.environ['KERAS_BACKEND'] = 'jax'; import keras",

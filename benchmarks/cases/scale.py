@@ -117,7 +117,7 @@ def here(members: int, epochs: int, lost: int) -> dict[str, float]:
         "seconds": seconds,
         "run_seconds": group.run_seconds,
         "compile_seconds": group.compile_seconds,
-        "model_steps_per_second": runs.plan.steps / group.run_seconds,
+        "model_steps_per_second": group.member_steps / group.run_seconds,
         "diverged": len(runs.diverged),
     }
 

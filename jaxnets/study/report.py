@@ -68,10 +68,12 @@ class Report:
         base, seeds = rows[0]["base_depth"], rows[0]["seeds"]
         start = f"Against depth {base}, paired over {seeds} seed{'' if seeds == 1 else 's'}"
         if seeds > 1:
+            # The seeds are a sample, the test rows always the same: of others nothing is said.
             start += (
-                " (95 % interval)"
+                " (95 % interval for other seeds, on these test rows)"
                 if len(rows) == 1
-                else " (the intervals hold together with 95 % confidence)"
+                else " (the intervals hold together with 95 % confidence for other seeds, on these "
+                "test rows)"
             )
         return f"{start}: {'; '.join(parts)}."
 
@@ -83,6 +85,9 @@ class Report:
             return f"depth {row['depth']} differs by {shown} (one seed: no interval)"
         if row["low"] <= 0.0 <= row["high"]:
             return f"depth {row['depth']}: no difference found, {shown} {ends}"
+        # Of an accuracy, less than a row of a million.
+        if math.isclose(row["low"], row["high"], abs_tol=1e-6 if self.measure.rising else 0.0):
+            return f"depth {row['depth']} differs by {shown} at every seed (no interval)"
         better = (row["difference"] > 0) == self.measure.rising
         return f"depth {row['depth']} is {'better' if better else 'worse'}, {shown} {ends}"
 
@@ -112,7 +117,7 @@ class Report:
         if diverged:
             lines.append(
                 f"{diverged} member(s) at the chosen rates diverged; they count with the best "
-                "weights they had before."
+                "weights they had before (in choosing a rate, as the worst there is)."
             )
         return lines
 

@@ -157,11 +157,10 @@ def _row(
     own, winners = history.isel(member=list(program.group.rows)), list(choice.members)
     picked = history.isel(member=winners)
     estimate = mean_interval(picked[f"test_{name}"].values)
-    reached = epochs_to(
-        picked[f"valid_{name}"].values, picked["epoch"].values, question.threshold,
-        rising=measure.rising,
-    )  # fmt: skip
-    steps = len(program.group.rows) * program.steps_per_epoch * question.epochs
+    curves = picked[f"valid_{name}"].values
+    reached = epochs_to(curves, picked["epoch"].values, question.threshold, rising=measure.rising)
+    # Whoever diverged counts as the worst when a rate is chosen; here as what it had reached.
+    best = best_values(curves, np.zeros(len(curves), bool), rising=measure.rising)
     return {
         "depth": int(own["depth"][0]),
         "width": int(own["width"][0]),
@@ -171,13 +170,15 @@ def _row(
         f"test_{name}": estimate.mean,
         f"test_{name}_low": estimate.low,
         f"test_{name}_high": estimate.high,
-        f"valid_{name}": choice.scores[choice.setting],
+        f"valid_{name}": float(best.mean()),
         "epochs_to_threshold": reached.median,
         "reached": reached.reached,
         "seeds": estimate.size,
         "members": len(program.group.rows),
         "diverged": int(own["diverged"].sum()),
         "diverged_chosen": int(picked["diverged"].sum()),
-        "microseconds_per_member_step": result.run_seconds / steps * 1e6,
+        "microseconds_per_member_step": (
+            result.run_seconds / result.member_steps * 1e6 if result.member_steps else np.nan
+        ),
         "compile_seconds": result.compile_seconds,
     }

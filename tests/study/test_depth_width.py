@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from jaxnets.population import segments
 from jaxnets.population.results import Runs
 from jaxnets.study import DepthWidth, prepare, run
 from jaxnets.study.measure import ACCURACY, SQUARED
+from jaxnets.study.summarize import _row, select
 from jaxnets.study.tables import result_table
 from tests.study.moons import (
     QUESTION,
@@ -133,11 +135,16 @@ def test_programs_are_compiled_before_any_of_them_runs(tmp_path, monkeypatch):
     ("others", "seeds", "start"),
     [
         ((2,), 1, "Against depth 1, paired over 1 seed: depth 2 differs by"),
-        ((2,), 8, "Against depth 1, paired over 8 seeds (95 % interval): depth 2 is better, 3.0 "),
+        (
+            (2,), 8,
+            "Against depth 1, paired over 8 seeds (95 % interval for other seeds, on these test "
+            "rows): depth 2 is better, 3.0 ",
+        ),
         (
             (2, 3), 8,
             "Against depth 1, paired over 8 seeds (the intervals hold together with 95 % "
-            "confidence): depth 2 is better, 3.0 points [1.0, 5.0]; depth 3 is better, 3.0 ",
+            "confidence for other seeds, on these test rows): depth 2 is better, 3.0 points "
+            "[1.0, 5.0]; depth 3 is better, 3.0 ",
         ),
     ],
 )  # fmt: skip
@@ -149,6 +156,48 @@ def test_the_sentence_says_what_the_intervals_promise(finished, others, seeds, s
     ]
     report = dataclasses.replace(finished[1], paired=pd.DataFrame(rows))
     assert report.sentences()[0].startswith(start)
+
+
+@pytest.mark.parametrize("width", [0.0, 2e-8])
+def test_seeds_that_all_differ_alike_are_no_interval(finished, width: float):
+    """Two coarse accuracies often do, and chance it may be all the same."""
+    row = {
+        "depth": 2, "base_depth": 1, "difference": 0.03, "low": 0.03 - width, "high": 0.03 + width,
+        "seeds": 2,
+    }  # fmt: skip
+    report = dataclasses.replace(finished[1], paired=pd.DataFrame([row]))
+    assert "depth 2 differs by 3.0 points at every seed (no interval)" in report.sentences()[0]
+    equal = dataclasses.replace(report, paired=pd.DataFrame([row | {"low": 0.02, "high": 0.04}]))
+    assert "depth 2 is better" in equal.sentences()[0]
+
+
+@pytest.mark.parametrize("measure", [ACCURACY, SQUARED], ids=lambda m: m.name)
+def test_who_diverged_is_worst_in_choosing_and_is_shown_as_what_it_reached(measure):
+    """Two seeds, one rate: one member ends in its second epoch of four; half of the steps of both
+    together, and what it had reached by then."""
+    question = DepthWidth(depths=(1,), learning_rates=(0.1,), seeds=2, epochs=4, threshold=0.5)
+    curves = np.array([[0.4, 0.5, 0.6, 0.7], [0.3, np.nan, np.nan, np.nan]])
+    history = xr.Dataset(
+        {
+            f"valid_{measure.name}": (("member", "epoch"), curves),
+            f"test_{measure.name}": ("member", np.array([0.7, 0.3])),
+            "diverged": ("member", np.array([False, True])),
+        },
+        coords={
+            "depth": ("member", [1, 1]), "width": ("member", [3, 3]), "seed": ("member", [0, 1]),
+            "learning_rate": ("member", np.float32([0.1, 0.1])), "epoch": [1, 2, 3, 4],
+        },
+    )  # fmt: skip
+    (choice,) = select(history, question, measure, [1])
+    assert choice.scores[0] == pytest.approx(0.35 if measure.rising else np.inf)
+    group = SimpleNamespace(rows=[0, 1])
+    program = SimpleNamespace(group=group, parameters=1, step_flops=1.0, steps_per_epoch=10)
+    done = SimpleNamespace(program=program, run_seconds=3.0, compile_seconds=0.0, member_steps=60)
+    runs = SimpleNamespace(groups=[done])
+    row = _row(runs, history, question, measure, 0, choice)
+    best = [0.7, 0.3] if measure.rising else [0.4, 0.3]
+    assert row[f"valid_{measure.name}"] == pytest.approx(np.mean(best))
+    assert row["microseconds_per_member_step"] == pytest.approx(3.0 / 60 * 1e6)
 
 
 @pytest.mark.parametrize(("measure", "mean"), [(ACCURACY, 0.987), (SQUARED, 2.345)])
