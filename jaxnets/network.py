@@ -170,7 +170,7 @@ def _is_sequence(module: linen.Module) -> bool:
 
 def _parts(module: linen.Module) -> list[linen.Module]:
     """The layers of a sequence, and those of the sequences among them."""
-    layers = [layer for layer in module.layers if isinstance(layer, linen.Module)]  # type: ignore[attr-defined]
+    layers = [layer for layer in module.layers if isinstance(layer, linen.Module)]
     return [
         part for layer in layers for part in (_parts(layer) if _is_sequence(layer) else [layer])
     ]
