@@ -153,8 +153,13 @@ def _kinds(value: Any) -> Hashable:
     return (name, *inner) if inner else name
 
 
-def _told(module: linen.Module) -> dict[str, bool]:
-    """By which arguments a module is told that it is being trained, and what it is told then."""
+def told_by(module: linen.Module) -> dict[str, bool]:
+    """By which arguments a module is told that it is being trained, and what it is told then.
+
+    Example:
+        >>> told_by(linen.BatchNorm()), told_by(linen.BatchNorm(use_running_average=True))
+        ({'use_running_average': False}, {})
+    """
     known = inspect.signature(type(module).__call__).parameters
     return {
         name: value
@@ -163,29 +168,9 @@ def _told(module: linen.Module) -> dict[str, bool]:
     }
 
 
-def _is_sequence(module: linen.Module) -> bool:
-    """Whether it is Linen's own, which passes arguments on to its first layer alone."""
-    return type(module).__call__ is linen.Sequential.__call__
-
-
-def _parts(module: linen.Module) -> list[linen.Module]:
-    """The layers of a sequence, and those of the sequences among them."""
-    layers = [layer for layer in module.layers if isinstance(layer, linen.Module)]
-    return [
-        part for layer in layers for part in (_parts(layer) if _is_sequence(layer) else [layer])
-    ]
-
-
 @functools.lru_cache(maxsize=1024)
 def _from_linen(module: linen.Module, kinds: Hashable) -> Network:
-    told = _told(module)
-    deaf = [part for part in _parts(module) if _told(part)] if _is_sequence(module) else []
-    if deaf:
-        raise TypeError(
-            f"network: {type(module).__name__} does not tell its layers that they are being "
-            f"trained, and {type(deaf[0]).__name__} would do in training what it does in "
-            f"evaluation; write a module whose __call__ has an argument `train` and passes it on."
-        )
+    told = told_by(module)
 
     def keywords(train: bool) -> dict[str, Any]:
         return {name: value if train else not value for name, value in told.items()}

@@ -146,25 +146,6 @@ def test_lifted_transforms_draw_new_masks_of_dropout_where_they_say_so(dropout: 
     assert len(np.unique(ours, axis=0)) == (5 if dropout else 1)
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        jn.nn.Dropout(0.5),
-        jn.nn.MLP([4], outputs=3, norm="batch"),
-        nn.Dropout(0.5),
-        nn.Sequential((nn.relu, jn.nn.GaussianNoise(0.1))),
-    ],
-    ids=lambda layer: type(layer).__name__,
-)
-def test_a_sequence_that_would_train_as_it_evaluates_is_refused(layer: nn.Module):
-    name = "GaussianNoise" if isinstance(layer, nn.Sequential) else type(layer).__name__
-    with pytest.raises(TypeError, match=f"Sequential does not tell .* and {name} would"):
-        from_linen(nn.Sequential((nn.Dense(3), layer)))
-    told = nn.Sequential((nn.Dense(3), nn.relu, nn.Dropout(0.5, deterministic=True)))
-    params, state = from_linen(told).init(KEY, X)
-    assert from_linen(told).apply(params, state, X, key=KEY, train=True)[0].shape == (6, 3)
-
-
 def test_training_without_a_key_is_refused_by_what_draws():
     network = from_linen(Drop())
     with pytest.raises(flax.errors.InvalidRngError):

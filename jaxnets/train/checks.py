@@ -12,6 +12,7 @@ from jaxnets import losses, rng
 from jaxnets.errors import unknown_name
 from jaxnets.hyper import check_number
 from jaxnets.network import Network
+from jaxnets.train.heard import check_heard
 from jaxnets.train.recipe import GENERAL, GENERAL_BOUNDS, Recipe
 
 
@@ -169,4 +170,5 @@ def _traced(network: Network, x: jax.ShapeDtypeStruct) -> tuple[Any, frozenset[s
         raise ValueError(
             f"network: cannot take inputs of shape {x.shape} {x.dtype}: {error}"
         ) from error
+    check_heard(network, params, dict(collections), x)
     return outputs, frozenset(collections)
