@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxnets as jn
-from jaxnets.population import blocks, plan
+from jaxnets.population import blocks, plan, reader
 from jaxnets.population.blocks import Lengths, stream_executables
 from jaxnets.population.jobs import jobs
 from jaxnets.population.memory import row_bytes
@@ -168,3 +168,21 @@ def test_jobs_of_members_in_different_places():
             ends += job.going
     assert at.tolist() == [18] * 5
     assert ends.tolist() == [3, 3, 2, 2, 0]
+
+
+def test_orders_where_jax_may_use_no_cpu(monkeypatch: pytest.MonkeyPatch):
+    """``JAX_PLATFORMS=cuda`` leaves none; the order is a matter of integers, the same anywhere."""
+    expected, everywhere = reader._order(ROOT, 3, 1, 20), jax.local_devices
+
+    def elsewhere(backend: str | None = None) -> list[jax.Device]:
+        if backend == "cpu":
+            raise RuntimeError("Unknown backend cpu")
+        return everywhere()[1:]
+
+    monkeypatch.setattr(jax, "local_devices", elsewhere)
+    reader._nearest.cache_clear()
+    try:
+        assert reader._nearest() == everywhere()[1]
+        np.testing.assert_array_equal(reader._order(ROOT, 3, 1, 20), expected)
+    finally:
+        reader._nearest.cache_clear()
