@@ -3,7 +3,6 @@
 import contextlib
 import contextvars
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -11,7 +10,7 @@ import jax
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SCOPES: Mapping[str, Callable[[Any], contextlib.AbstractContextManager[Any]]] = MappingProxyType({
+SCOPES: Mapping[str, Callable[[Any], contextlib.AbstractContextManager[Any]]] = {
     "jax_check_tracer_leaks": jax.check_tracer_leaks,
     "jax_debug_key_reuse": jax.debug_key_reuse,
     "jax_default_device": jax.default_device,
@@ -23,7 +22,7 @@ SCOPES: Mapping[str, Callable[[Any], contextlib.AbstractContextManager[Any]]] = 
     "jax_numpy_rank_promotion": jax.numpy_rank_promotion,
     "jax_softmax_custom_jvp": jax.softmax_custom_jvp,
     "jax_threefry_partitionable": jax.threefry_partitionable,
-})  # fmt: skip
+}
 """What can be set for a block of code and changes what is traced there, or what is said of it."""
 
 

@@ -16,7 +16,6 @@ from jaxnets.population.results import Runs
 from jaxnets.population.run import execute
 from jaxnets.population.saver import SAVE_EVERY
 from jaxnets.population.spec import make_spec
-from jaxnets.train.recipe import positive_integer
 
 
 def fit(
@@ -93,7 +92,6 @@ def fit(
         {'member': 4, 'epoch': 3}
     """
     _check_arguments(progress, out, save_every)
-    lanes = None if lanes is None else positive_integer("lanes", lanes)
     spec = make_spec(
         key, data, members, epochs=epochs, loss=loss, optimizer=optimizer, batch_size=batch_size,
         **options,

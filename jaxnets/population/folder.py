@@ -48,7 +48,7 @@ def shared_settings(
     return {
         "optimizer": describe(recipe.optimizer.structure),
         **describe(common),
-        "lanes": lanes,
+        "lanes": None if lanes is None else int(lanes),  # JSON knows no integers of NumPy's
         "widths": spec.widths,
     }
 

@@ -72,7 +72,7 @@ def data_bytes(spec: Spec, platform: str, programs: Sequence["Program"] = ()) ->
     train = spec.data.train
     if not train.in_memory:
         steps = [streamed_bytes(spec, p.group.recipe) * p.lanes * p.turns for p in programs]
-        return held + BLOCKS * max(BLOCK_BYTES, *steps, 0)
+        return held + BLOCKS * max([BLOCK_BYTES, *steps])
     ordered = train.x.nbytes + train.y.nbytes
     in_batches = any(group.recipe.batch_size < len(train) for group in spec.groups)
     with traced_for(platform):

@@ -30,19 +30,20 @@ def check_heard(network: Network, params: Params, collections: Collections, x: A
     """
     if network.module is None or told_by(network.module):
         return
-    silent: dict[str, None] = {}
-    as_it_is = _traced(network, params, collections, x, silent, "")
+    silent: dict[type[nn.Module], None] = {}
+    as_it_is = _traced(network, params, collections, x, silent, None)
     for layer in list(silent):
         if _told(network, params, collections, x, layer) != as_it_is:
             raise TypeError(
                 f"network: {type(network.module).__name__} does not tell its layers that they are "
-                f"being trained, and {layer} would do in training what it does in evaluation; "
-                "write a module whose __call__ has an argument `train` and passes it on."
+                f"being trained, and {layer.__name__} would do in training what it does in "
+                "evaluation; write a module whose __call__ has an argument `train`, and passes "
+                "it on."
             )
 
 
 def _told(
-    network: Network, params: Params, collections: Collections, x: Any, layer: str
+    network: Network, params: Params, collections: Collections, x: Any, layer: type[nn.Module]
 ) -> str | None:
     try:
         return _traced(network, params, collections, x, {}, layer)
@@ -51,7 +52,12 @@ def _told(
 
 
 def _traced(
-    network: Network, params: Params, collections: Collections, x: Any, silent: Any, tell: str
+    network: Network,
+    params: Params,
+    collections: Collections,
+    x: Any,
+    silent: dict[type[nn.Module], None],
+    tell: type[nn.Module] | None,
 ) -> str:
     """The step as text, in which JAX writes no addresses. ``silent`` takes the classes of layers
     that are not told by those who call them; those of the class ``tell`` are told here.
@@ -61,8 +67,8 @@ def _traced(
         module = context.module
         if context.method_name == "__call__":
             for name, value in _missing(module, arguments, named):
-                silent[type(module).__name__] = None
-                if type(module).__name__ == tell:
+                silent[type(module)] = None
+                if type(module) is tell:
                     named = {**named, name: value}
         return next_call(*arguments, **named)
 

@@ -154,8 +154,8 @@ def test_extended(name: str, tmp_path: Path, trained: list[int]):
 
 def test_fewer_epochs_in_between_take_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A longer run was stopped; somebody looks at what a shorter one gives; the longer one goes on
-    from where it was."""
-
+    from where it was.
+    """
     who = members(rates=(0.05,))  # whoever diverges is found at its end by everybody
 
     def reached() -> int:
