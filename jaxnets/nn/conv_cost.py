@@ -158,7 +158,10 @@ def _banded(role: str, block: int, g: Geometry, sizes: Sizes) -> float:
     if role == "output":
         strides, dilation = (g.strides[0], band.stride), (g.dilation[0], 1)
         wider = Geometry(g.size, (g.window[0], width), strides, (g.pads[0], band.pads), dilation)
-        return 0.003 + _correlate(wider, batch, channels, block * features)
+        time = 0.003 + _correlate(wider, batch, channels, block * features)
+        if band.blocks * block > g.out[1]:  # the result is written once more, without the rest
+            time += _moved(batch * g.out[0] * g.out[1] * features)
+        return time
     weights, places = g.window[0] * width, batch * g.out[0] * band.blocks
     moved = batch * g.size[0] * g.size[1] * channels + places * block * features
     # A third more than the arithmetic: the window is dilated by the stride.

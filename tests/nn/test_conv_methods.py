@@ -320,3 +320,10 @@ def test_what_is_chosen_has_the_least_estimate(role, geometry, sizes, name):
         estimate(role, method, g, sizes) <= estimate(role, other, g, sizes)
         for other in conv_cost.candidates(g)
     )
+
+
+def test_blocks_that_divide_the_width_are_cheaper():
+    """What is made beyond the width is cut off, and all the rest written once more."""
+    g = Geometry((32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    assert g.out[1] % 4 == 0 and g.out[1] % 8 != 0
+    assert choose("output", g, Sizes(32, 1, 6)) == Method("banded", 4)
