@@ -89,8 +89,9 @@ class DepthWidthCommand:
         from jaxnets.study.tables import plan_table
 
         def tell(item: Any) -> None:
-            # A path is not to be broken over two lines.
-            console.print(item, soft_wrap=isinstance(item, str))
+            # A path is not to be broken over two lines, and its brackets are no colours.
+            text = isinstance(item, str)
+            console.print(item, soft_wrap=text, markup=not text)
 
         # What can go wrong by the user's doing goes wrong here, before training: a ValueError
         # from further on is a fault of the program and keeps its traceback.
@@ -118,7 +119,7 @@ class DepthWidthCommand:
             ) from None
         console.print(report.table())
         for sentence in report.sentences():
-            console.print(sentence)
+            console.print(sentence, markup=False)
         tell(f"Figure, tables, histories and weights are in {self.out}.")
 
     def _prepare(self) -> "Study":

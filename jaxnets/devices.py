@@ -27,6 +27,7 @@ def use_all_cores(count: int | None = None) -> int:
     Raises:
         TypeError: ``count`` is not an integer.
         ValueError: ``count`` is less than 1.
+        OSError: JAX cannot start the backend that ``JAX_PLATFORMS`` names.
 
     Warns:
         RuntimeWarning: JAX has been used already, so that the number of devices is fixed.
@@ -42,7 +43,7 @@ def use_all_cores(count: int | None = None) -> int:
     wanted = cores() if count is None else count
     try:
         jax.config.update("jax_num_cpu_devices", wanted)
-    except RuntimeError:
+    except RuntimeError:  # too late: JAX is in use
         if jax.default_backend() == "cpu" and jax.local_device_count() != wanted:
             warnings.warn(
                 f"use_all_cores: JAX is already running with {jax.local_device_count()} CPU "
@@ -50,7 +51,10 @@ def use_all_cores(count: int | None = None) -> int:
                 RuntimeWarning,
                 stacklevel=2,
             )
-    return jax.local_device_count()
+    try:
+        return jax.local_device_count()
+    except RuntimeError as error:
+        raise OSError(f"devices: JAX cannot start what it is told to use: {error}") from error
 
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")

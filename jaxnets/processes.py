@@ -82,6 +82,8 @@ def join(coordinator: str | None, processes: int | None, process: int | None) ->
                 "coordinator, processes, process: expected all three or none of them, got "
                 f"{coordinator!r}, {processes!r} and {process!r}."
             )
+        if processes is not None and processes < 1:
+            raise ValueError(f"processes: expected at least 1, got {processes}.")
         if processes is not None and process is not None and not 0 <= process < processes:
             raise ValueError(
                 f"process: expected 0 to {processes - 1}, one less than processes, got {process}."

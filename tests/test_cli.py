@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def test_a_mistake_is_one_line_and_status_2():
         (["--out", "/dev/null/x"], "/dev/null/x cannot be written to: Not a directory"),
         (["--devices", "0"], "devices: expected at least 1, got 0"),
         (["--lanes", "0"], "lanes: expected at least 1, got 0"),
+        (["--dataset", "table.csv"], "dataset: which column of table.csv is the target?"),
     ],
 )
 def test_mistakes(arguments, message, capsys, tmp_path, monkeypatch):
@@ -122,6 +124,25 @@ def test_stopped_continued_done(capsys, tmp_path, monkeypatch, number, status):
 
     assert cli.main([*command, "--params", "61"]) == 2
     assert "question.params is 60 there and 61 now" in capsys.readouterr().err
+
+
+def test_brackets_of_a_path_are_no_colours(capsys, tmp_path):
+    out = tmp_path / "runs[bold]" / "[/]"
+    assert cli.main([*SMALL, "--out", str(out)]) == 0
+    assert capsys.readouterr().out.endswith(f"and weights are in {out}.\n")
+
+
+@pytest.mark.parametrize("command", [["verify", "--quick"], SMALL], ids=lambda command: command[0])
+def test_a_backend_that_does_not_start_is_one_line(command, tmp_path):
+    code = f"import sys; from jaxnets import cli; sys.exit(cli.main({command!r}))"
+    environment = {**os.environ, "JAX_PLATFORMS": "nosuch"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith("jaxnets: devices: JAX cannot start what it is told to use: ")
+    assert "nosuch" in line
 
 
 def test_a_folder_that_is_in_use(capsys, tmp_path):

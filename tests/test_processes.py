@@ -135,6 +135,7 @@ def test_one_that_is_refused_does_not_leave_the_other_waiting(tmp_path: Path, nu
         ((None, 2, 0), "expected all three or none of them, got None, 2 and 0"),
         (("localhost:1", 2, 2), "process: expected 0 to 1, one less than processes, got 2"),
         (("localhost:1", 2, -1), "process: expected 0 to 1"),
+        (("localhost:1", 0, 0), "processes: expected at least 1, got 0"),
         (("localhost", 2, 0), "coordinator: expected host:port, got 'localhost'"),
     ],
 )

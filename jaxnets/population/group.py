@@ -71,8 +71,13 @@ class Known:
     @property
     def behind(self) -> int:
         """Epochs that need not be run, of all members together."""
-        epochs, unit = [self.plan.spec.epochs] * len(self.done), _unit(self.plan, self.program)
-        return sum(epochs) + sum(self._found(place).reached // unit for place in self._begun())
+        return self.plan.spec.epochs * len(self.done) + self.under_way
+
+    @property
+    def under_way(self) -> int:
+        """Epochs that the missing have behind them, all together."""
+        unit = _unit(self.plan, self.program)
+        return sum(self._found(place).reached // unit for place in self._begun())
 
     def share(self, index: int, count: int) -> "Known":
         """What one of ``count`` processes is to train, and nothing else."""

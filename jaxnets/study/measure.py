@@ -70,12 +70,17 @@ def load_ready(name: str) -> Dataset:
     guessing the mean.
 
     Raises:
-        FileNotFoundError, ImportError, TypeError, ValueError: see `jaxnets.data.load`.
+        FileNotFoundError, ImportError, TypeError, ValueError: see `jaxnets.data.load`; a CSV file.
 
     Example:
         >>> load_ready("sine").train.y.std().round(3)
         np.float32(1.0)
     """
+    if name.lower().endswith(".csv"):
+        raise ValueError(
+            f"dataset: which column of {name} is the target? Load it with "
+            "jaxnets.data.load(path, target=...), and give it to jaxnets.study.run(..., data=...)."
+        )
     data: Any = load(name)
     if data.name != "mnist1d":
         data = data.standardized()

@@ -13,7 +13,7 @@ class DepthWidth:
     the weights of its best epoch; the test part is read once, for the members of the chosen rates.
 
     Attributes:
-        dataset: A name (mnist1d, digits, diabetes, ...), a folder of IDX or npy files, or a file.
+        dataset: A name (mnist1d, digits, diabetes, ...), a folder of IDX or npy files, an npz file.
         depths: Numbers of hidden layers to compare; the first is what the others are compared to.
         params: Parameters of every network, as nearly as a whole width allows.
         learning_rates: Rates to choose from, for every depth.

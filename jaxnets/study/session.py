@@ -168,9 +168,10 @@ def _tell_what_is_there(place: Path, known: list[Known], tell: Tell) -> None:
         tell(f"{place} holds {done} of {total} members already{way}.")
 
 
-def _rest(study: "Study", known: list[Known]) -> tuple[Plan, list[tuple[int, int]]]:
-    """The plan of what is missing, for the table, and its shapes."""
+def _rest(study: "Study", known: list[Known]) -> tuple[Plan, list[tuple[int, int]], list[int]]:
+    """The plan of what is missing, for the table, its shapes, and the epochs that are done."""
     programs: list[Program] = []
+    behind: list[int] = []
     shapes: list[tuple[int, int]] = []
     rows: list[int] = []
     for group, shape in zip(known, study.shapes, strict=True):
@@ -179,10 +180,11 @@ def _rest(study: "Study", known: list[Known]) -> tuple[Plan, list[tuple[int, int
             left = tuple(own.rows[place] for place in sorted(group.missing.tolist()))
             programs.append(replace(group.program, group=replace(own, rows=left)))
             shapes.append(shape)
+            behind.append(group.under_way)
             rows += left
     members = tuple(study.plan.spec.members[row] for row in sorted(rows))
     spec = replace(study.plan.spec, members=members)
-    return replace(study.plan, spec=spec, programs=tuple(programs)), shapes
+    return replace(study.plan, spec=spec, programs=tuple(programs)), shapes, behind
 
 
 def _bytes(plan: Plan) -> int:

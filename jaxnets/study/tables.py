@@ -18,21 +18,29 @@ if TYPE_CHECKING:
 Shape = tuple[int, int]
 
 
-def plan_table(plan: "Plan", shapes: Sequence[Shape]) -> Table:
+def plan_table(plan: "Plan", shapes: Sequence[Shape], behind: Sequence[int] = ()) -> Table:
     """What is going to be trained.
 
     Args:
         plan: one program per shape.
         shapes: depth and width of every program.
+        behind: of every program, the epochs that its members have behind them already, all
+            together; none if not given.
 
     Returns:
         A table for `rich`.
     """
     kind, plural = plan.devices[0].device_kind, "" if len(shapes) == 1 else "s"
+    made = [
+        (epochs * program.steps_per_epoch, program.step_flops)
+        for epochs, program in zip(behind or [0] * len(shapes), plan.programs, strict=True)
+    ]
+    steps = plan.steps - sum(count for count, _ in made)
+    flops = plan.flops - sum(count * each for count, each in made)
     table = _table(
         f"Plan: {len(plan.spec.members)} members in {len(shapes)} program{plural}, "
         f"{plan.spec.epochs} epochs, {len(plan.devices)} x {kind}",
-        f"{plan.steps:,} member-steps, {short(plan.flops)}FLOP; per device "
+        f"{steps:,} member-steps, {short(flops)}FLOP; per device "
         f"{plan.device_bytes / 2**20:.1f} MiB of data and states, results "
         f"{plan.result_bytes / 2**20:.1f} MiB\n{PIECE}",
     )
@@ -87,9 +95,11 @@ def result_table(summary: pd.DataFrame, question: DepthWidth, measure: Measure) 
 
 
 def show(measure: Measure, value: float) -> str:
-    """A value in the measure's unit, without the unit; of a large one three digits."""
+    """A value in the measure's unit, without the unit; of a large one three digits, and of an error
+    that is small.
+    """
     shown = value * measure.scale
-    if abs(shown) >= 1000:
+    if abs(shown) >= 1000 or (not measure.rising and 0 < abs(shown) < 0.01):
         return f"{shown:.3g}"
     return f"{shown:.{1 if measure.rising else 3}f}"
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jaxnets.verify.context import Train
     from jaxnets.verify.finding import Finding
 
-HELD, FAILED, USER_ERROR = 0, 1, 2
+HELD, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Verify:
             train: what is to be checked in place of `jaxnets.fit`.
 
         Returns:
-            The exit status: 0, 1 if a law fails, 2 for what the user can put right.
+            The exit status: 0, 1 if a law fails, 2 for what the user can put right, 130 for Ctrl-C,
+            143 for SIGTERM.
         """
         try:
             counts = self._prepare()
@@ -56,6 +57,10 @@ class Verify:
             raise ValueError(f"json: there is no folder {self.json.parent}.")
         if self.json is not None and self.json.is_dir():
             raise ValueError(f"json: {self.json} is a folder, expected a file.")
+        if self.json is not None:
+            place = self.json if self.json.exists() else self.json.absolute().parent
+            if not os.access(place, os.W_OK):
+                raise PermissionError(f"json: {self.json} cannot be written.")
         if any(count < 1 for count in self.devices):
             raise ValueError(f"devices: expected at least 1, got {min(self.devices)}.")
         # Another process is going to use the same accelerator.
@@ -82,28 +87,41 @@ class Verify:
         console, start = Console(highlight=False), perf_counter()
         devices = jax.local_devices()[: max(counts)]
         about = environment.identity(devices)
-        console.print(_heading(about), soft_wrap=True)
+        console.print(_heading(about), soft_wrap=True, markup=False)
         findings: list[Finding] = []
         given: dict[str, Any] = {} if train is None else {"train": train}
-        with console.status("") as status:
+        with console.status("") as now:
 
             def started(law: str, on: tuple[int, ...]) -> None:
-                status.update(f"{law}, {report.on_devices(on)} ...")
+                now.update(f"{law}, {report.on_devices(on)} ...")
 
-            for finding in verify(counts, started=started, **given):
-                findings.append(finding)
+            stopped = None
+            try:
+                for finding in verify(counts, started=started, **given):
+                    findings.append(finding)
+            except KeyboardInterrupt as stop:
+                stopped = getattr(stop, "status", INTERRUPTED)
         seconds = perf_counter() - start
-        console.print(report.table(findings))
-        for sentence in [*report.details(findings), report.verdict(findings, seconds)]:
-            console.print(sentence)
+        if findings or stopped is None:
+            console.print(report.table(findings))
+        for sentence in report.details(findings):
+            console.print(sentence, markup=False)
+        if stopped is not None:
+            print(
+                f"jaxnets: stopped; {len(findings)} checks were made, not all there are.",
+                file=sys.stderr,
+            )
+            return stopped
+        console.print(report.verdict(findings, seconds), markup=False)
+        status = HELD if all(one.passed for one in findings) else FAILED
         if self.json is not None:
             surroundings = {"surroundings": environment.surroundings(), "seconds": seconds}
             try:
                 report.save(self.json, findings, {**about, **surroundings})
             except OSError as error:
                 print(f"jaxnets: {self.json}: {error.strerror}", file=sys.stderr)
-                return USER_ERROR
-        return HELD if all(one.passed for one in findings) else FAILED
+                return status or USER_ERROR
+        return status
 
 
 def _heading(about: dict[str, Any]) -> str:

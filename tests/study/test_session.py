@@ -96,6 +96,9 @@ def test_a_finished_study_is_extended(finished, tmp_path, sketched, change, trai
     question, out, told = dataclasses.replace(QUESTION, **change), copied(finished, tmp_path), []
     report = run(question, out, progress=False, tell=told.append)
     assert report.trained == trained
+    if trained:  # three epochs that eight members have behind them are not made again
+        epochs = trained * question.epochs - 3 * 8 * (question.epochs > 3)
+        assert told[1].caption.startswith(f"{14 * epochs:,} member-steps")
     on_their_way = question.epochs > 3 and 8
     expected = f"holds {0 if on_their_way else question.members - trained} of {question.members} "
     assert expected in told[0] and (", and 8 on their way" in told[0]) == bool(on_their_way)

@@ -105,6 +105,14 @@ def test_pairing_takes_out_what_both_share():
 CURVES = np.array([[0.2, 0.5, 0.4], [0.1, 0.2, 0.7], [0.3, np.nan, np.nan], [0.9, 0.1, 0.1]])
 
 
+def test_a_mean_in_float32_is_at_its_own_threshold():
+    shares = np.float32(np.arange(1, 20)) / np.float32(20)
+    for place, share in enumerate(shares.tolist()):
+        of_a_loss = epochs_to(shares[None, ::-1], np.arange(19), (place + 1) / 20, rising=False)
+        found = epochs_to(shares[None], np.arange(19), (place + 1) / 20)
+        assert found.epochs == [place] and of_a_loss.epochs == [18 - place], share
+
+
 def test_epochs_to_a_threshold():
     found = epochs_to(CURVES, np.array([10, 20, 25]), 0.5)
     np.testing.assert_array_equal(found.epochs, [20, 25, np.nan, 10])

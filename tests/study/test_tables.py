@@ -19,6 +19,10 @@ from jaxnets.study.tables import show
         (SQUARED, 999.4999, "999.500"),
         (SQUARED, 5.9e48, "5.9e+48"),
         (SQUARED, -1234.5, "-1.23e+03"),
+        (SQUARED, 0.000412345, "0.000412"),
+        (SQUARED, -0.00912, "-0.00912"),
+        (SQUARED, 0.0, "0.000"),
+        (ACCURACY, 0.00004, "0.0"),
     ],
 )
 def test_values_are_short(measure: Measure, value: float, shown: str):

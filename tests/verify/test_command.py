@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import pytest
 
@@ -70,3 +72,36 @@ def test_mistakes(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["verify", *arguments]) == 2
     assert capsys.readouterr() == ("", f"jaxnets: {message}\n")
+
+
+@pytest.mark.parametrize("findings", [[], [HOLDS, FAILS]], ids=len)
+def test_stopped(monkeypatch, capsys, findings):
+    def verify(counts, *, started, **options):
+        yield from findings
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checks, "verify", verify)
+    assert cli.main(["verify", "--devices", "2"]) == 130
+    out, err = capsys.readouterr()
+    assert err == f"jaxnets: stopped; {len(findings)} checks were made, not all there are.\n"
+    assert ("FAILS on 1 and 2 devices" in out) == bool(findings)
+    assert "laws hold" not in out
+
+
+def test_a_file_that_cannot_be_written_hides_no_law_that_fails(
+    found, monkeypatch, capsys, tmp_path
+):
+    arguments = ["verify", "--devices", "2", "--json", str(tmp_path / "found.json")]
+    for one, status in ((FAILS, 1), (HOLDS, 2)):
+        found(one)
+        with monkeypatch.context() as patch:
+            patch.setattr("jaxnets.verify.report.save", full)
+            assert cli.main(arguments) == status
+        assert "No space left" in capsys.readouterr().err
+    monkeypatch.setattr("os.access", lambda place, mode: place != tmp_path)
+    assert cli.main(arguments) == 2
+    assert "found.json cannot be written." in capsys.readouterr().err
+
+
+def full(*arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
