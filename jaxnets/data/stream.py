@@ -147,6 +147,12 @@ class StreamedSplit(Split):
         if len(rows) and not 0 <= rows[order[0]] <= rows[order[-1]] < len(self):
             raise IndexError(f"{self.name}: expected rows from 0 to {len(self) - 1}, got {rows}.")
         x, y = self.read(rows[order])
+        for letter, came in (("x", x), ("y", y)):
+            if len(came) != len(rows):
+                raise ValueError(
+                    f"{self.name}: {letter}: expected the {len(rows)} rows that were asked for, "
+                    f"got {len(came)}."
+                )
         if (y is x) != self.reconstructs:
             expected, came = ("x alone", "targets") if self.reconstructs else ("targets", "x alone")
             raise ValueError(

@@ -68,11 +68,10 @@ class Reader:
         return self._orders[seed, epoch]
 
     def _forget(self, job: Job) -> None:
-        """Orders of epochs that are over for all members, also for those that wait."""
-        oldest = int((job.position // self.lengths.steps).min())
-        for seed, epoch in list(self._orders):
-            if 0 <= epoch < oldest:
-                del self._orders[seed, epoch]
+        """All orders but those in which members are now, also those that wait."""
+        epochs = (job.position // self.lengths.steps).tolist()
+        now = {*zip(self.seeds, epochs, strict=True), (-1, -1)}
+        self._orders = {which: order for which, order in self._orders.items() if which in now}
 
     def _check(self, batch: Batch, rows: np.ndarray) -> None:
         """Whether the targets are what the loss takes; the error names the first row that is not.

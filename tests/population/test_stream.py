@@ -1,5 +1,6 @@
 """Rows from the disk: the bits of the same rows in memory, block by block."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -119,6 +120,16 @@ def test_rows_are_read_once_for_equal_orders_and_not_for_the_diverged():
     taken.clear()
     train(data, alone, epochs=3)
     assert len(taken) < 22
+
+
+def test_only_the_orders_of_now_are_kept():
+    """However far apart members are: an order has as many numbers as there are rows."""
+    read = object.__new__(reader.Reader)
+    read.seeds, read.lengths = [3, 4, 3], SimpleNamespace(steps=5)
+    every = [(3, 0), (3, 1), (3, 50), (4, 0), (4, 1), (-1, -1)]
+    read._orders = dict.fromkeys(every, np.arange(3))
+    read._forget(SimpleNamespace(position=np.array([4, 5, 254])))
+    assert set(read._orders) == {(3, 0), (4, 1), (3, 50), (-1, -1)}
 
 
 def test_a_grain_pipeline():

@@ -5,7 +5,6 @@ Arrays are called ``x``, ``y`` and, where the file brings its own parts, ``x_val
 """
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,6 +14,7 @@ import pandas as pd
 
 from jaxnets.data.dataset import Dataset
 from jaxnets.data.part import Split
+from jaxnets.data.sources.cache import DAMAGED
 from jaxnets.data.splits import from_arrays, split
 from jaxnets.errors import lookup, unknown_name
 
@@ -65,7 +65,7 @@ def npz(
     with open(place, "rb") as file:  # opened here: NumPy leaves a damaged file open
         try:
             archive = np.load(file, allow_pickle=False)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             raise ValueError(f"{place}: not an npz file: {error}") from None
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise ValueError(
@@ -104,16 +104,22 @@ def npy_folder(
     place = _existing(path, folder=True)
     arrays = {}
     for file in sorted(place.glob("*.npy")):
-        arrays[file.stem] = _unpickled(
-            f"{file}", lambda file=file: np.load(file, allow_pickle=False)
-        )
+        arrays[file.stem] = _unpickled(f"{file}", lambda file=file: _alone(file))
     return _dealt(arrays, place, key, valid, test, stratify)
+
+
+def _alone(place: Path) -> Any:
+    with open(place, "rb") as file:
+        array = np.load(file, allow_pickle=False)
+        if file.read(1):
+            raise ValueError(f"it goes on after its first array of shape {array.shape}")
+    return array
 
 
 def _unpickled(label: str, load: Any) -> Any:
     try:
         return load()
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         reason = str(error)
         if "allow_pickle" in reason:
             reason = "it holds Python objects, which jaxnets does not unpickle; save numbers"
@@ -180,7 +186,8 @@ def csv(
         task: ``"classification"`` makes classes of the target's values in sorted order,
             ``"regression"`` keeps them as float32 ``(n, 1)``. By default text, True/False and
             integers that are exactly 0, 1, ..., k-1 are classes, and numbers with a fractional
-            part are regressed; other integers could be either, and it must be said.
+            part are regressed; other integers, and those written as 1.0, could be either, and it
+            must be said.
         key: a typed key that deals the rows out; None is the constant ``jax.random.key(0)``.
         valid: fraction or count of validation rows; None or 0 for no such part.
         test: fraction or count of test rows; None or 0 for no such part.
@@ -204,7 +211,8 @@ def csv(
     """
     place = _existing(path)
     try:
-        table = pd.read_csv(place, skipinitialspace=True)
+        # In one piece: pandas would guess what a column holds for every piece of a long table.
+        table = pd.read_csv(place, skipinitialspace=True, low_memory=False)
         # Once more without a header: pandas would rename a second "y" to "y.1", so that the target
         # sat among the inputs, and would take values beyond the header's for an index.
         text = pd.read_csv(place, skipinitialspace=True, header=None, dtype=str)
@@ -214,6 +222,12 @@ def csv(
     twice = sorted({str(name) for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{place}: two columns are called {twice[0]!r}, expected different names.")
+    unnamed = [column for column, name in enumerate(names) if pd.isna(name)]
+    if unnamed:
+        raise ValueError(
+            f"{place}: column {unnamed[0]} has no name, expected one; if it counts the rows, as "
+            "pandas writes them, leave it out (index=False)."
+        )
     lookup("target", target, {str(name): None for name in table.columns})
     if task is not None and task not in get_args(Task):
         raise unknown_name("task", task, get_args(Task))
@@ -257,9 +271,10 @@ def _target(column: Any, name: str, task: Task | None) -> tuple[Any, tuple[str, 
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if task is None:
         task = "classification"
-        if numeric and pd.api.types.is_float_dtype(column):
+        floats = pd.api.types.is_float_dtype(column)
+        if numeric and np.any(values % 1 != 0):
             task = "regression"
-        elif numeric and not np.array_equal(values, np.arange(len(values))):
+        elif numeric and (floats or not np.array_equal(values, np.arange(len(values)))):
             raise ValueError(
                 f"target: {name!r} holds integers from {values.min()} to {values.max()}, which may "
                 "be classes or amounts; say task='classification' or task='regression'."

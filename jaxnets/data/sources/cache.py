@@ -13,6 +13,11 @@ import numpy as np
 
 from jaxnets.files import cache_folder
 
+DAMAGED = (
+    OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+"""What reading a damaged npz or npy file raises."""
+
 
 def read(name: str) -> dict[str, Any] | None:
     """The arrays kept under ``name``, or None where there are none or they are damaged."""
@@ -27,7 +32,7 @@ def read(name: str) -> dict[str, Any] | None:
         ):
             arrays = {key: archive[key] for key in archive.files}
         expected = str(arrays.pop("sha256"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (KeyError, *DAMAGED):
         return None
     return arrays if expected == _checksum(arrays) else None
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxnets.data.part import Split, check_unmasked, pair_of
+from jaxnets.data.sources.cache import DAMAGED
 from jaxnets.data.stream import StreamedDataset, StreamedSplit
 
 
@@ -155,16 +156,22 @@ def _mapped(argument: str, value: Any) -> Any:
         if not hasattr(value, "shape") or not hasattr(value, "dtype") or not value.shape:
             raise TypeError(f"{argument}: expected a file or an array, got {value!r:.80}.")
         check_unmasked(value, argument)
-        return value
+        # A series of pandas would be looked up by its labels, not by the number of the row.
+        return value.to_numpy() if hasattr(value, "iloc") else value
     place = Path(value).expanduser()
     if not place.is_file():
         raise FileNotFoundError(f"{argument}: no file {str(place)!r}.")
     try:
         array = np.load(place, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except DAMAGED as error:
         raise ValueError(f"{argument}: {place} is not an npy file of numbers: {error}") from None
     if not isinstance(array, np.ndarray) or not array.ndim:
         raise ValueError(f"{argument}: {place} does not hold one array with rows.")
+    if isinstance(array, np.memmap) and array.offset + array.nbytes != place.stat().st_size:
+        raise ValueError(
+            f"{argument}: {place} goes on after its first array of shape {array.shape}, "
+            "expected one."
+        )
     return array
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxnets.data import csv, load, npy_folder, npz
+from jaxnets.data import csv, from_memmap, load, npy_folder, npz
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 Y = np.arange(20) % 4
@@ -106,6 +106,7 @@ CLASSES = {
     "said": ("10,30,20,10", "classification", [0, 2, 1, 0], ("10", "20", "30")),
     "bools": ("True,False,True,True", None, [1, 0, 1, 1], ("False", "True")),
     "amounts": ("10,30,20,10", "regression", [10, 30, 20, 10], None),
+    "floats said": ("1.0,0.0,2.0,1.0", "classification", [1, 0, 2, 1], ("0.0", "1.0", "2.0")),
     "fractions": ("1.5,2,3,4", None, [1.5, 2, 3, 4], None),
 }
 
@@ -127,6 +128,8 @@ BAD_TABLES = {
     "text": ("a,b,y\n1,2,0\n1,x,1\n", {}, TypeError, "column 'b' must hold numbers, row 1 is 'x'"),
     "no target": ("a,label\n1,0\n", {"target": "lable"}, ValueError, "Did you mean 'label'"),
     "ambiguous": ("a,y\n1,3\n2,7\n", {}, ValueError, "integers from 3 to 7.*task='classif"),
+    "labels as floats": ("a,y\n1,0.0\n2,1.0\n", {}, ValueError, "from 0.0 to 1.0.*task='classif"),
+    "an index": (",a,y\n0,1,0\n1,2,1\n", {}, ValueError, "column 0 has no name.*index=False"),
     "task": ("a,y\n1,0\n", {"task": "regresion"}, ValueError, "Did you mean 'regression'"),
     "regress text": ("a,y\n1,u\n", {"task": "regression"}, ValueError, "'u', expected numbers"),
     "only target": ("y\n1\n", {}, ValueError, "a column beside 'y'"),
@@ -145,3 +148,37 @@ def test_bad_tables(tmp_path, case):
     text, arguments, error, words = BAD_TABLES[case]
     with pytest.raises(error, match=words):
         csv(table(tmp_path, text), **{"target": "y", "valid": None, "test": None, **arguments})
+
+
+def test_a_long_table_is_read_in_one_piece(tmp_path):
+    """pandas takes the digits of one piece for numbers and the letters of the next for text."""
+    count = 600_000
+    lines = "".join(f"{i},{i * 9 // count}\n" for i in range(count)) + "0,A\n" * 9
+    data = csv(table(tmp_path, ROWS + lines), "y", valid=None, test=None)
+    assert data.classes == (*"012345678", "A")
+
+
+def test_archives_with_flipped_bytes(tmp_path):
+    """Whichever byte it is: an error that names the file, or the arrays."""
+    path = tmp_path / "data.npz"
+    x = np.random.default_rng(0).integers(0, 4, (40, 3)).astype(np.float32)
+    np.savez_compressed(path, x=x, y=np.arange(40) % 2)
+    whole, refused = path.read_bytes(), 0
+    for at in range(0, len(whole), 3):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        try:
+            load(path)
+        except ValueError as error:
+            refused += "data.npz" in str(error)
+    assert refused > len(whole) / 6
+
+
+def test_npy_files_that_go_on(tmp_path):
+    with open(tmp_path / "x.npy", "wb") as file:
+        np.save(file, np.eye(8))
+        np.save(file, np.eye(8))
+    np.save(tmp_path / "y.npy", np.arange(8) % 2)
+    with pytest.raises(ValueError, match=r"x.npy: .*goes on after its first array of shape \(8, 8"):
+        load(tmp_path)
+    with pytest.raises(ValueError, match=r"x: .*goes on after its first array of shape \(8, 8\)"):
+        from_memmap(tmp_path / "x.npy", tmp_path / "y.npy", valid=None, test=None)

@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 import jaxnets as jn
-from jaxnets.data import from_memmap, from_source
+from jaxnets.data import StreamedSplit, from_memmap, from_source
 
 X = np.arange(60).reshape(20, 3)
 Y = np.arange(20) % 3
@@ -175,3 +176,22 @@ def test_masked_values_are_missing_wherever_they_come_from():
         from_memmap(x, y, valid=None, test=None)
     with pytest.raises(ValueError, match="x in row 0 is masked, expected no missing values"):
         from_source([(x[i], y[i]) for i in range(4)], valid=None, test=None)
+
+
+def test_a_series_is_taken_by_place():
+    shuffled = pd.Series(Y).sample(frac=1, random_state=0)
+    data = from_memmap(X, shuffled, valid=None, test=None)
+    rows = [7, 3, 19]
+    np.testing.assert_array_equal(data.train.read_rows(rows).y, shuffled.to_numpy()[rows])
+    assert not np.array_equal(shuffled[rows], shuffled.to_numpy()[rows])
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_source_that_gives_other_rows_than_asked(more: int):
+    def read(rows: np.ndarray) -> tuple[Any, Any]:
+        count = len(rows) + more * (len(rows) > 1)
+        return X[:count], Y[:count]
+
+    part = StreamedSplit.of(read, 20)
+    with pytest.raises(ValueError, match=f"x: expected the 4 rows .*, got {4 + more}."):
+        part.read_rows([2, 3, 5, 9])
