@@ -99,6 +99,11 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 """The activations of the table above, by name."""
 
+MONOTONE = frozenset(
+    {"identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus"}
+)
+"""Those that never decrease: the largest of ``f(x)`` is ``f`` of the largest ``x``."""
+
 
 def activation_function(
     activation: Activation, argument: str = "activation"

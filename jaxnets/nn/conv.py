@@ -6,7 +6,7 @@ here: see ``conv_lax`` for the reason, and ``conv_patches``, ``conv_mec``, ``con
 ``conv_winograd`` for other ways.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -188,15 +188,22 @@ class Conv(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(
+        self,
+        x: jax.Array,
+        train: bool = False,
+        before_bias: Callable[[jax.Array], jax.Array] | None = None,
+    ) -> jax.Array:
         """Applies the layer.
 
         Args:
             x: array of shape ``(batch, length, channels)`` or ``(batch, height, width, channels)``.
             train: not used.
+            before_bias: done to the convolution, of shape ``(batch, *out, features)``, before the
+                bias is added: max pooling, for example, leaves fewer places to add it to.
 
         Returns:
-            Array of shape ``(batch, *out, features)``.
+            Array of shape ``(batch, *out, features)``, or what ``before_bias`` makes of it.
 
         Raises:
             ValueError: another rank, or the kernel does not fit.
@@ -217,4 +224,5 @@ class Conv(nn.Module):
             dilation=self.dilation,
             method=self.method,
         )
+        y = y if before_bias is None else before_bias(y)
         return y if bias is None else y + bias.reshape((1,) * (y.ndim - 1) + (self.features,))

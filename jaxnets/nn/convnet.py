@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from jaxnets.errors import lookup
 from jaxnets.nn import checks
-from jaxnets.nn.activations import Activation, activation_function
+from jaxnets.nn.activations import Activation
 from jaxnets.nn.checks import Dtype
 from jaxnets.nn.conv import Conv
 from jaxnets.nn.dense import Dense, flatten
@@ -16,8 +16,8 @@ from jaxnets.nn.fields import check_fields
 from jaxnets.nn.hyper import given_or_own
 from jaxnets.nn.initializers import Init
 from jaxnets.nn.noise import Dropout
-from jaxnets.nn.norm import normalize
 from jaxnets.nn.pool import POOLS
+from jaxnets.nn.stage import conv_stage
 from jaxnets.nn.windows import Padding, PerAxis, normal_padding
 
 HEADS = ("flatten", "mean")
@@ -173,13 +173,12 @@ class ConvNet(nn.Module):
                 f"(batch, height, width, channels), got shape {x.shape}."
             )
         drop = given_or_own(self, "dropout_rate", dropout_rate)
-        act = activation_function(self.activation)
         h = x[..., None] if x.ndim == 2 else x
         per_layer_fields = zip(*(getattr(self, field) for field in LAYER_FIELDS), strict=True)
         for channels, (kernel_size, strides, padding, pool_size) in zip(
             self.features, per_layer_fields, strict=True
         ):
-            h = Conv(
+            layer = Conv(
                 channels,
                 kernel_size,
                 strides,
@@ -188,10 +187,16 @@ class ConvNet(nn.Module):
                 bias_init=self.bias_init,
                 method=self.method,
                 dtype=self.dtype,
-            )(h)
-            h = act(normalize(h, self.norm, train=train, dtype=self.dtype))
-            if self.pool is not None:
-                h = POOLS[self.pool](h, pool_size)
+            )
+            h = conv_stage(
+                layer,
+                h,
+                train=train,
+                norm=self.norm,
+                activation=self.activation,
+                pool=self.pool,
+                pool_size=pool_size,
+            )
         h = h.mean(tuple(range(1, h.ndim - 1))) if self.head == "mean" else flatten(h)
         if drop is not None:
             h = Dropout()(h, train, rate=drop)

@@ -16,6 +16,7 @@ from jaxnets.nn.initializers import Init
 from jaxnets.nn.noise import Dropout
 from jaxnets.nn.norm import normalize
 from jaxnets.nn.pool import POOLS
+from jaxnets.nn.stage import conv_stage
 
 
 class LeNet(nn.Module):
@@ -95,7 +96,7 @@ class LeNet(nn.Module):
             return layer(h)
 
         for channels in (6, 16):
-            h = Conv(
+            layer = Conv(
                 channels,
                 5,
                 padding=0,
@@ -103,8 +104,10 @@ class LeNet(nn.Module):
                 bias_init=self.bias_init,
                 method=self.method,
                 dtype=self.dtype,
-            )(h)
-            h = POOLS[self.pool](act(normalize(h, self.norm, train=train, dtype=self.dtype)))
+            )
+            h = conv_stage(
+                layer, h, train=train, norm=self.norm, activation=self.activation, pool=self.pool
+            )
         h = flatten(h)
         for width in (120, 84):
             h = act(normalize(dense(h, width), self.norm, train=train, dtype=self.dtype))

@@ -26,8 +26,7 @@ def max_pool(
 
     Windows that do not overlap are compared place by place, one axis after the other, whose
     gradient is several times faster on a CPU than that of XLA's window reduction. Where several
-    values of such a window are the largest they share its gradient; otherwise the first takes it
-    all.
+    values of a window are the largest, one of them takes all of its gradient.
 
     Args:
         x: array of shape ``(batch, *space, channels)``.
@@ -49,7 +48,7 @@ def max_pool(
     window, strides, pairs = _geometry(x, window, strides, padding)
     if window == strides and not any(map(any, pairs)):
         for axis, places in enumerate(window, 1):
-            x = functools.reduce(jnp.maximum, _split(x, axis, places))
+            x = functools.reduce(larger, _split(x, axis, places))
         return x
     return nn.max_pool(x, window, strides, pairs)
 
@@ -87,6 +86,36 @@ def avg_pool(
     return nn.avg_pool(x, window, strides, pairs)
 
 
+@jax.custom_jvp
+def larger(a: jax.Array, b: jax.Array) -> jax.Array:
+    """The larger one of each two numbers, ``a`` where they are equal.
+
+    `jax.numpy.maximum` shares the gradient between equal ones, which takes two comparisons and a
+    division; here it goes to one of them, by a choice.
+
+    Args:
+        a: floating array of any shape.
+        b: of the same shape.
+
+    Returns:
+        An array of that shape; NaN where either is.
+
+    Example:
+        >>> one = jnp.ones(())
+        >>> [float(g) for g in jax.grad(larger, (0, 1))(one, one)]
+        [1.0, 0.0]
+    """
+    return jnp.maximum(a, b)
+
+
+@larger.defjvp
+def _larger(
+    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    (a, b), (da, db) = primals, tangents
+    return larger(a, b), jnp.where(a >= b, da, db)
+
+
 def _geometry(
     x: jax.Array, window: PerAxis, strides: PerAxis | None, padding: Padding
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...]]:
@@ -106,14 +135,16 @@ def _geometry(
 def _split(x: jax.Array, axis: int, places: int) -> list[jax.Array]:
     """The first, second, ... place of each window along one axis; what is left over is dropped.
 
-    Slices of a reshaped array: strided slices of the array itself have slow gradients.
+    Parts of a reshaped array, whose gradient puts them side by side again: those of slices are
+    arrays of zeros that are added up.
     """
     count = x.shape[axis] // places
     kept = lax.slice_in_dim(x, 0, count * places, axis=axis)
     # Channels and what lies behind the axis as one: long runs of neighbouring numbers.
     rows = kept.reshape(*x.shape[:axis], count, places, -1)
     shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
-    return [rows[..., i, :].reshape(shape) for i in range(places)]
+    parts = lax.split(rows, [1] * places, axis=rows.ndim - 2)
+    return [part.reshape(shape) for part in parts]
 
 
 POOLS: dict[str, Callable[..., jax.Array]] = {"max": max_pool, "avg": avg_pool}

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from jax.test_util import check_grads
 
 from jaxnets.nn import Conv, ConvNet, avg_pool, convolve, max_pool
 from jaxnets.nn.conv_cost import METHODS
@@ -140,6 +141,40 @@ def test_max_pools_gradient_is_linens():
     ours = jax.grad(lambda x: (max_pool(x) ** 2).sum())(x)
     theirs = jax.grad(lambda x: (nn.max_pool(x, (2, 2), (2, 2)) ** 2).sum())(x)
     np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("window", "size"), [(2, 6), (3, 7)])
+def test_of_equal_numbers_one_takes_all_of_the_gradient(window, size):
+    x = jnp.ones((2, size, size, 3))
+    gradient = np.asarray(jax.grad(lambda x: max_pool(x, window).sum())(x))
+    count = size // window
+    kept = gradient[:, : count * window, : count * window]
+    inside = kept.reshape(2, count, window, count, window, 3)
+    np.testing.assert_array_equal(inside.sum((2, 4)), 1)
+    assert set(gradient.ravel()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("place", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_window_with_a_nan_is_nan(place):
+    x = jnp.arange(16.0).reshape(1, 4, 4, 1).at[(0, *place, 0)].set(jnp.nan)
+    np.testing.assert_array_equal(np.isnan(max_pool(x)).ravel(), [True, False, False, False])
+
+
+def test_max_pooling_integers_beside_what_is_differentiated():
+    x = jnp.arange(16).reshape(1, 4, 4, 1)
+    assert jax.grad(lambda w: (w * max_pool(x)).sum())(2.0) == 5 + 7 + 13 + 15
+
+
+def test_max_pooling_can_be_differentiated_forward_and_twice():
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((1, 4, 4, 1)), jnp.float32)
+
+    def cubes(x):
+        return (max_pool(x) ** 3).sum()
+
+    check_grads(cubes, (x,), order=2, eps=1e-2, rtol=2e-2)
+    hessian = jax.hessian(cubes)(x).reshape(16, 16)
+    won = np.asarray(jax.grad(lambda x: max_pool(x).sum())(x)).ravel()
+    np.testing.assert_allclose(hessian, np.diag(6 * np.asarray(x).ravel() * won), rtol=1e-6)
 
 
 def test_signals_without_channels():
