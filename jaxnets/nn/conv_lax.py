@@ -104,8 +104,9 @@ def kernel_gradient(x: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:
         some, their = (lax.dynamic_slice_in_dim(a, start, chunk) for a in (x, gy))
         return total + _kernel_gradient(some, their, g), None
 
-    zeros = jnp.zeros((*g.window, x.shape[3], gy.shape[3]), jnp.result_type(x, gy))
-    return lax.scan(add, zeros, jnp.arange(0, x.shape[0], chunk))[0]
+    dtype = jnp.result_type(x, gy)
+    zeros = jnp.zeros((*g.window, x.shape[3], gy.shape[3]), jnp.promote_types(dtype, jnp.float32))
+    return lax.scan(add, zeros, jnp.arange(0, x.shape[0], chunk))[0].astype(dtype)
 
 
 def chunk_size(shape: tuple[int, ...]) -> int:

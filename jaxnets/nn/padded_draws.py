@@ -7,6 +7,7 @@ What an initialiser makes from it, entry by entry, is what it makes of an array 
 up to the last bit, which depends on how a compiler orders a product with constants.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -112,7 +113,9 @@ def bernoulli(columns: Count) -> Callable[..., jax.Array]:
     """
 
     def draw(key: jax.Array, p: jax.Array | float, shape: tuple[int, int]) -> jax.Array:
-        return placed(jax.random.uniform, key, shape, columns) < jnp.float32(p)
+        # In float32 whatever JAX's default is: other bits would be another mask.
+        uniform = functools.partial(jax.random.uniform, dtype=jnp.float32)
+        return placed(uniform, key, shape, columns) < jnp.float32(p)
 
     return draw
 

@@ -25,8 +25,7 @@ def conv_stage(
 
     The largest of several numbers stays the largest when a bias is added to all of them and when a
     function that never decreases is applied. Without normalisation, bias and activation therefore
-    wait until max pooling has left a fraction of the places: on a CPU a LeNet trains some 10 %
-    faster (``python -m benchmarks lenet``).
+    wait until max pooling has left a fraction of the places, and there is less to do.
 
     To be called inside a compact method, whose submodules the layers become.
 

@@ -19,11 +19,12 @@ from jaxnets.train import steps_per_epoch
 from jaxnets.train.recipe import positive_integer
 
 CHUNK_STEPS = 1000
-"""At most so many steps of a member between two looks at it (progress, early stopping)."""
+"""About so many steps of a member between two looks at it (progress, early stopping)."""
 
 CHUNK_FLOPS = 2e10
-"""At most about so many floating-point operations of a member between two looks, one epoch at
-least. Both are constants: the chunks of a run do not depend on how long or how large it is."""
+"""At most about so many floating-point operations of a member between two looks. From one record
+to the next at least, whatever both say. They are constants: the chunks of a run do not depend on
+how long or how large it is."""
 
 TURNS = 16
 TURN_FLOPS = 3e9

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from jaxnets.devices import traced_for
 from jaxnets.nn.conv_choices import explain_convolutions
+from jaxnets.nn.padded import PaddedMLP
 from jaxnets.population.spec import Group
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _label(group: Group, wasted: float) -> str:
     network = group.recipe.network
     if group.unpadded:
         return f"{network.name}; not padded: {group.unpadded}"
-    if not network.numbers_at_init or not group.numbers.keys() >= set(network.numbers_at_init):
+    if not isinstance(network.identity, PaddedMLP):
         return network.name
     columns = [group.numbers[name].astype(int).tolist() for name in network.numbers_at_init]
     widths = [

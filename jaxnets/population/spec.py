@@ -128,7 +128,19 @@ def make_spec(
         recipe.setdefault("keep", "best")
     everyone = tuple(as_members(members))
     groups = _group(data, everyone, recipe, precision, widths)
+    _check_metric_names(everyone, groups)
     return Spec(key, data, everyone, groups, epochs, history_every, precision, widths)
+
+
+def _check_metric_names(members: Sequence[Member], groups: Sequence[Group]) -> None:
+    """Results label members, and their metrics stand beside the labels."""
+    labels = {"member", *(name for member in members for name in member.coordinates)}
+    for name in {name for group in groups for name, _ in group.recipe.metrics}:
+        if name in labels:
+            raise ValueError(
+                f"metrics: {name!r} is what results call a property of the members; give the "
+                "metric another name."
+            )
 
 
 _OPTIONS = dict.fromkeys(set(inspect.signature(make_recipe).parameters) - {"network"})

@@ -222,13 +222,13 @@ class Store:
         newer: dict[str, list[int]] = {}
         old = []
         for segment in sorted(self._good.values(), key=lambda s: s.generation, reverse=True):
-            rows = list(zip(segment.members, segment.reached, strict=True))
+            rows = dict(zip(segment.members, segment.reached, strict=True))  # equal members once
             if not segment.final and all(
                 sum(later >= reached for later in newer.get(member, ())) >= 2
-                for member, reached in rows
+                for member, reached in rows.items()
             ):
                 old.append(segment)
-            for member, reached in rows:
+            for member, reached in rows.items():
                 newer.setdefault(member, []).extend([reached] * (2 if segment.final else 1))
         return old
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from jaxnets import losses, rng
 from jaxnets.errors import unknown_name
@@ -53,16 +54,18 @@ def check_data(recipe: Recipe, parts: Mapping[str, Any], prefix: str = "") -> No
             f"{prefix}valid: monitor={recipe.monitor!r} needs a validation part, got None."
         )
     outputs = output_shape(recipe, train.x)
-    if n % recipe.batch_size == 1 and recipe.batch_size > 1 and train.x.ndim == 2:
-        _, collections = _traced(recipe.network, _batch(recipe, train.x))
-        if "batch_stats" in collections:
-            warnings.warn(
-                f"batch_size: with {recipe.batch_size} of {n} training examples the last batch of "
-                "an epoch is one example alone, which is its own mean: batch normalisation makes "
-                "it zero, and the statistics with which the epoch is validated take that in.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+    x = train.x
+    if (n - 1) % recipe.batch_size == 0 and _normalizes_one_alone(
+        recipe.network, x.shape[1:], x.dtype
+    ):
+        which = "the last batch of an epoch" if recipe.batch_size > 1 else "a batch"
+        warnings.warn(
+            f"batch_size: with {recipe.batch_size} of {n} training examples {which} is one example "
+            "alone, which is its own mean: batch normalisation makes it zero, and the statistics "
+            "with which the epoch is validated take that in.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     if outputs is not None:
         for name, part in parts.items():
             # Rows that are not in memory are checked when they are read; now only the first.
@@ -141,7 +144,30 @@ def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: Mapping[str, 
     for name, value in given.items():
         for module in known[name]:
             # A number that a module has as a field is checked as the field is: by building it.
-            module.clone(**{name: value})
+            for own in (value, float(np.float32(value))):  # in training it is the second one
+                module.clone(**{name: own})
+
+
+@functools.lru_cache(maxsize=256)
+def _normalizes_one_alone(network: Network, shape: tuple[int, ...], dtype: Any) -> bool:
+    """Whether some batch normalisation has one number per feature if a batch is one example; that
+    of a convolution has the places of an image, too.
+    """
+    alone = False
+
+    def forward(key: jax.Array, x: jax.Array) -> Any:
+        params, collections = network.init(key, x)
+        return network.apply(params, collections, x, key=None, train=False)
+
+    def look(following: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
+        nonlocal alone
+        if isinstance(context.module, nn.BatchNorm) and context.method_name == "__call__" and args:
+            alone |= args[0].size == args[0].shape[-1]
+        return following(*args, **kwargs)
+
+    with nn.intercept_methods(look):
+        jax.eval_shape(forward, rng.abstract_key(), jax.ShapeDtypeStruct((1, *shape), dtype))
+    return alone
 
 
 def _batch(recipe: Recipe, x: Any) -> jax.ShapeDtypeStruct:

@@ -99,9 +99,9 @@ class Recipe:
     def is_accuracy(self) -> bool | None:
         """Whether ``monitor`` is an accuracy; None of a metric that is only the user's."""
         name = self.monitor.partition("_")[2]
-        if name == "loss" or "accuracy" in name:
-            return name != "loss"
-        function = dict(self.metrics)[name]
+        if name == "loss":
+            return False
+        function = dict(self.metrics)[name]  # not by its name: an inaccuracy has one, too
         known = (own for own, one in metric_table.METRICS.items() if one is function)
         return next(("accuracy" in own for own in known), None)
 

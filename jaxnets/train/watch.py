@@ -136,10 +136,11 @@ def watched(
         ended = state, records = walk(steps, search)
         faults = records[_FAULT]
         sound = jnp.all(faults == Fault.NONE) & finite(state)
-        own = jnp.where(first_walk, sound, ~search & (now.steps == steps))
+        # A second walk may be sound where a device does not repeat itself to the bit.
+        own = jnp.where(first_walk | search, sound, now.steps == steps)
         taken = own & ~now.settled
         failed = jnp.argmax(faults != Fault.NONE).astype(jnp.int32)
-        found = search & ~now.settled
+        found = search & ~now.settled & ~sound
         following = _Walks(
             number=now.number + 1,
             settled=now.settled | own,

@@ -274,6 +274,20 @@ def test_bfloat16(method):
     check(g, method, data, tolerance=2**-7)
 
 
+def test_bfloat16_gradients_of_many_chunks_are_added_in_float32():
+    x = jax.random.normal(jax.random.key(0), (512, 32, 32, 3), jnp.bfloat16)
+    kernel, gy = jnp.ones((3, 3, 3, 4), jnp.bfloat16), jnp.ones((512, 32, 32, 4), jnp.bfloat16)
+    _, back = jax.vjp(lambda k: convolve(x, k, method="lax"), kernel)
+    (found,) = back(gy)
+    padded = np.pad(np.asarray(x, np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    for row, column in np.ndindex(3, 3):
+        expected = padded[:, row : row + 32, column : column + 32].sum((0, 1, 2))
+        ours = np.asarray(found[row, column, :, 0], np.float64)
+        # Of a sum of half a million, some 700 large: a rounding of each chunk is 2^-9 of it.
+        assert np.abs(ours - expected).max() < 2**-8 * np.abs(expected).max() + 0.5
+    assert found.dtype == jnp.bfloat16
+
+
 @pytest.mark.parametrize("method", ["auto", "lax"])
 def test_a_loop_leaves_xla_no_slow_convolution(method):
     """In a loop's body XLA's fast code takes this order of the axes, and no dilated input."""

@@ -56,6 +56,14 @@ def rest(wide: Any, true: Any) -> Any:
     return jax.tree.map(emptied, wide, true)
 
 
+@pytest.mark.parametrize("double", [False, True])
+def test_the_same_mask_whatever_jaxs_default_dtype_is(double: bool):
+    key, rate = jax.random.key(0), jnp.float32(0.5)
+    with jax.enable_x64(double):
+        true = jax.random.bernoulli(key, rate, (2, 3))
+        np.testing.assert_array_equal(draws.bernoulli(3)(key, rate, (2, 8))[:, :3], true)
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_same_function_and_gradient(module: MLP):
     true, wide, (params, state), (wide_params, wide_state) = both(module)

@@ -291,6 +291,24 @@ TABLE = {
         "devices: expected a list of devices",
         "got 2",
     ),
+    "dropout rate that float32 rounds to one": (
+        lambda: fit(jn.member(DROPPING, dropout_rate=0.99999999)),
+        ValueError,
+        "members[0]",
+        "dropout_rate: ",
+    ),
+    "a metric with the name of a label": (
+        lambda: fit(metrics={"depth": jn.metrics.accuracy}),
+        ValueError,
+        "metrics: 'depth' is what results call a property of the members",
+    ),
+    "a metric with the name of a number": (
+        lambda: fit(
+            jn.member(NET, learning_rate=0.1), metrics={"learning_rate": jn.metrics.accuracy}
+        ),
+        ValueError,
+        "metrics: 'learning_rate' is what results call",
+    ),
     "devices twice": (
         lambda: fit(devices=jax.local_devices()[:1] * 2),
         ValueError,

@@ -35,6 +35,12 @@ def test_counts():
     assert "5 members, 1 program, 7 epochs on 2 x cpu" in text and "MLP(features=(4,)" in text
 
 
+def test_where_xla_does_not_count_a_step_costs_its_products(monkeypatch):
+    monkeypatch.setattr(jax.stages.Lowered, "cost_analysis", lambda self: None)
+    program = plan([jn.member(jn.nn.MLP([31], outputs=3))], batch_size=5).programs[0]
+    assert program.step_flops == 6 * program.parameters * 5
+
+
 def test_a_step_costs_its_matrix_products_and_little_else():
     def flops(batch_size: int) -> float:
         wide = jn.member(jn.nn.MLP([64], outputs=3))

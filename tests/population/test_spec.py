@@ -1,6 +1,7 @@
 """How members become groups: one per architecture and set of numbers."""
 
 import itertools
+import warnings
 
 import jax
 import numpy as np
@@ -21,6 +22,28 @@ def spec(members: list[jn.Member], **options):
 
 def rows(*members: list[jn.Member], **options) -> list[tuple[int, ...]]:
     return [group.rows for group in spec([*itertools.chain(*members)], **options).groups]
+
+
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [
+        (jn.nn.MLP([4], 3, norm="batch"), True),
+        (jn.nn.LeNet(3, norm="batch"), True),  # its dense layers
+        (jn.nn.ConvNet([4], 3, norm="batch"), False),  # a place each of one image is enough
+        (jn.nn.MLP([4], 3), False),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+@pytest.mark.parametrize(("rows", "size"), [(9, 4), (9, 8), (3, 1), (8, 4)])
+def test_a_last_batch_of_one_that_normalises_to_zero_is_told(network, told, rows, size):
+    x, y = np.zeros((rows, 8, 8, 1), np.float32), np.zeros(rows, np.int32)
+    data = jn.data.Dataset.from_splits(train=(x, y), valid=None, test=None)
+    for _ in range(2):  # also where everything has been traced before
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            make_spec(ROOT, data, jn.member(network), loss=LOSS, batch_size=size, epochs=1)
+        found = [str(one.message) for one in said if "its own mean" in str(one.message)]
+        assert len(found) == (told and rows % size == (size > 1))
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,15 @@ def test_of_members_on_their_way_the_last_two_states_are_kept(stopped: Path):
     assert [s.reached for s in found if not s.final] == [(4, 2), (6, 2)]
 
 
+def test_of_equal_members_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    kept.small_chunks(monkeypatch)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        kept.save_every_chunk(patch)
+        at_dispatch(patch, 3, interrupt)
+        train(tmp_path, [kept.members(1)[0]] * 2)
+    assert [s.reached for s in states(tmp_path)] == [(4, 4), (6, 6)]
+
+
 @pytest.mark.parametrize("damage", [truncated, flipped, deleted])
 def test_what_is_damaged_comes_from_an_older_state(
     stopped: Path, monkeypatch: pytest.MonkeyPatch, damage: Any

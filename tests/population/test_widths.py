@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 import jaxnets as jn
+from jaxnets.nn.hyper import hyperparameter
 from jaxnets.population.widths import trimmed
 from tests.small import BATCH, DATA, LOSS, compilations, fit, leaves, regression, same
 
@@ -169,6 +171,27 @@ def test_many_widths_are_one_compilation():
         fit([jn.member(MLP([w, 30], 3, "selu"), learning_rate=0.1) for w in (12, 31)],
             widths="padded")  # fmt: skip
     assert not any("chunk" in name or "over" in name for name in compiled), compiled
+
+
+class Scaled(nn.Module):
+    """A number of its own decides its initial weights: no width."""
+
+    scale: float = 1.0
+
+    @property
+    def numbers_at_init(self):
+        return ("scale",)
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        scale = hyperparameter(self, "scale", self.scale)
+        start = self.param("start", lambda key: jnp.ones(3) * scale)
+        return jn.nn.MLP([4], 3)(x) + start[None]
+
+
+def test_a_number_for_the_initial_weights_is_no_width():
+    plan = planned([jn.member(Scaled(), scale=0.1), jn.member(Scaled(), scale=0.5)])
+    assert "width" not in words(plan) and "Scaled()" in words(plan)
 
 
 def test_the_plan_says_who_shares_and_what_it_wastes():

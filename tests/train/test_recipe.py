@@ -59,12 +59,13 @@ def test_a_metric_of_ones_own_has_a_direction():
     assert make_recipe(NET, loss=LOSS, **own).maximized
     off = {"metrics": {"mine": "squared_error"}, "monitor": "valid_mine", "keep": "best"}
     assert not make_recipe(NET, loss=LOSS, **off).maximized
-    unknown = {"metrics": {"r2": r2}, "monitor": "valid_r2"}
-    for selects in ({"keep": "best"}, {"patience": 3}):
-        with pytest.raises(ValueError, match=r"mode: expected .* got 'auto': .*valid_r2 is"):
-            make_recipe(NET, loss=LOSS, **unknown, **selects)
-        assert make_recipe(NET, loss=LOSS, mode="max", **unknown, **selects).maximized
-    make_recipe(NET, loss=LOSS, **unknown)  # nothing is selected by it
+    for name in ("r2", "inaccuracy"):
+        unknown = {"metrics": {name: r2}, "monitor": f"valid_{name}"}
+        for selects in ({"keep": "best"}, {"patience": 3}):
+            with pytest.raises(ValueError, match=rf"mode: expected .* got 'auto': .*_{name} is"):
+                make_recipe(NET, loss=LOSS, **unknown, **selects)
+            assert make_recipe(NET, loss=LOSS, mode="max", **unknown, **selects).maximized
+        make_recipe(NET, loss=LOSS, **unknown)  # nothing is selected by it
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from jaxnets.data import Batch
 from jaxnets.rng import member_keys
 from jaxnets.train import Fault, init_state, make_recipe, selection
 from jaxnets.train.loop import one_epoch
-from jaxnets.train.watch import watched_epoch
+from jaxnets.train.watch import watched, watched_epoch
 from tests import fragile
 
 ROWS = Batch(*map(jnp.asarray, fragile.rows(18)))  # four batches of four, one of two
@@ -80,6 +80,21 @@ def test_lanes_walk_together_and_end_where_they_would_alone():
     for lane, hyper in enumerate(each):
         own = jax.tree.map(lambda leaf, lane=lane: leaf[lane], found)
         compare(own, reference(lane, hyper))
+
+
+def test_a_second_walk_that_ends_well_is_taken():
+    """As on a device that does not repeat itself to the bit."""
+    state = init_state(RECIPE, member_keys(jax.random.key(0)), RECIPE.defaults, ROWS.x[:1])
+    blank = {"loss": jnp.zeros(3), "fault ": jnp.zeros(3, jnp.int32)}
+
+    def walk(steps, search):
+        found = blank | {"loss": jnp.where(search, 2.0, jnp.nan) * jnp.ones(3)}
+        bad = jnp.where(search, Fault.NONE, Fault.LOSS).astype(jnp.int32)
+        return state._replace(step=state.step + steps), found | {"fault ": blank["fault "] + bad}
+
+    ended, records = jax.jit(lambda: watched(walk, state, blank, jnp.bool_(True), jnp.int32(3)))()
+    assert ended.step == 3 and ended.fault == Fault.NONE
+    assert records["loss"].tolist() == [2.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize("axis", [None, "lane"])
