@@ -53,9 +53,10 @@ for name, values in zip(designs, accuracy, strict=True):
                              method="basic", rng=0).confidence_interval  # fmt: skip
     print(f"{name:28}{values.mean():6.2f}{values.std(ddof=1):11.2f}"
           f"{f'{spread.low:.2f} to {spread.high:.2f}':>23}")  # fmt: skip
-few = 1.96 * accuracy[0].std(ddof=1) / np.sqrt(3)
+few = 1.96 * accuracy[0].std(ddof=1) / np.sqrt(3)  # 32 runs know the deviation; from 3: Student
 print(f"\nOne run differs from another by up to {np.ptp(accuracy[0]):.1f} points; "
-      f"the mean of 3 runs is known to about ±{few:.1f}.")  # fmt: skip
+      f"the mean of 3 runs is known to about ±{few:.1f},\n"
+      f"and who has these 3 alone must say ±{few * stats.t.ppf(0.975, 2) / 1.96:.1f}.")  # fmt: skip
 print("Fixing one source does not take its share of the variance away: training amplifies")
 print("whatever is left, the initial weights or the order alone.")
 

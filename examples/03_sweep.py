@@ -29,8 +29,9 @@ runs = jn.fit(jax.random.key(0), data, members, loss="softmax_cross_entropy", ep
               batch_size=100)  # fmt: skip
 print(runs.plan)
 
-# The data have a validation part, so every member kept the weights of its best epoch. These are
-# what is judged. `unstack` turns the list of members into a cube with named axes.
+# The data have a validation part, so every member kept the weights of the epoch of its lowest
+# validation loss. These are what is judged. `unstack` turns the list of members into a cube with
+# named axes.
 widths = ("member", [m.network.module.features[0] for m in members])
 valid = 100 * runs.evaluate("valid")["accuracy"].assign_coords(width=widths)
 cube = valid.set_index(member=["width", "learning_rate", "seed"]).unstack("member")

@@ -29,8 +29,8 @@ neuron = jn.Network(
 
 
 # A loss gives one number per example and a step descends on their *mean*, so that the size of a
-# batch does not change the meaning of a learning rate. The textbook descends on the *sum*: each
-# example then counts as often as there are examples.
+# batch does not change the meaning of a learning rate. The textbook descends on the *sum*, which is
+# as many times the mean as there are examples: so is its step.
 def summed_squares(outputs, batch):
     """Per-example numbers whose mean is the sum of squared errors."""
     return batch.y.shape[0] * jn.losses.sum_squared_error(outputs, batch)

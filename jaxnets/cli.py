@@ -51,7 +51,8 @@ class DepthWidthCommand:
         out: Folder for the results.
         save_every: Seconds between two saves, more where saving would cost over 3 % of the time; 0:
             save whenever possible.
-        devices: How many devices to use, CPU cores or GPUs; all of them if not given.
+        devices: How many devices to use, CPU cores or GPUs; all of them if not given. Part of the
+            study, as lanes are.
         lanes: How many members side by side on each device. On a CPU 4 or 8 train small networks
             with small batches faster. Part of the study: other lanes, other last bits.
         coordinator: host:port of the first of several processes that share the work and the folder;
@@ -120,7 +121,10 @@ class DepthWidthCommand:
         console.print(report.table())
         for sentence in report.sentences():
             console.print(sentence, markup=False)
-        tell(f"Figure, tables, histories and weights are in {self.out}.")
+        tell(
+            f"Figure, tables and histories are in {self.out}; more seeds, rates, depths or epochs "
+            "go on from there."
+        )
 
     def _prepare(self) -> "Study":
         import jax

@@ -61,8 +61,8 @@ class Scale:
 
 
 COLUMNS = (
-    "members", "diverged", "epochs", "seconds", "steps/s", "peak, MiB", "training's own",
-    "planned on devices", "results", "without compilation, s",
+    "members", "diverged", "epochs", "seconds", "steps/s", "peak, MiB", "training's own, MiB",
+    "planned on devices, MiB", "results, MiB", "without compilation, s",
 )  # fmt: skip
 
 

@@ -13,7 +13,9 @@ class DepthWidth:
     the weights of its best epoch; the test part is read once, for the members of the chosen rates.
 
     Attributes:
-        dataset: A name (mnist1d, digits, diabetes, ...), a folder of IDX or npy files, an npz file.
+        dataset: A name, a folder of IDX or npy files, an npz file. Names: mnist1d, moons, spirals,
+            sine; with scikit-learn digits, wine, breast_cancer, diabetes. Inputs are standardised,
+            and so are the targets of a regression.
         depths: Numbers of hidden layers to compare; the first is what the others are compared to.
         params: Parameters of every network, as nearly as a whole width allows.
         learning_rates: Rates to choose from, for every depth.
@@ -22,10 +24,11 @@ class DepthWidth:
         batch_size: Examples per step.
         optimizer: A name: sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw.
         clip_norm: Largest norm of a gradient.
-        activation: Of the hidden layers, by name.
-        kernel_init: Initialiser of the weights, by name.
+        activation: Of the hidden layers, by name: relu, tanh, sigmoid, gelu, silu, elu, ...
+        kernel_init: Initialiser of the weights, by name: he_normal, glorot_uniform, orthogonal, ...
         threshold: Validation accuracy (of a regression: squared error) to count the epochs to.
-        key: Root of all random numbers.
+        key: Root of the random numbers of the networks (initial weights, order of the rows); the
+            split of the data does not depend on it.
 
     Raises:
         TypeError: a number of the wrong kind.

@@ -55,14 +55,11 @@ def check_data(recipe: Recipe, parts: Mapping[str, Any], prefix: str = "") -> No
         )
     outputs = output_shape(recipe, train.x)
     x = train.x
-    if (n - 1) % recipe.batch_size == 0 and _normalizes_one_alone(
-        recipe.network, x.shape[1:], x.dtype
-    ):
-        which = "the last batch of an epoch" if recipe.batch_size > 1 else "a batch"
+    if n % recipe.batch_size == 1 and _normalizes_one_alone(recipe.network, x.shape[1:], x.dtype):
         warnings.warn(
-            f"batch_size: with {recipe.batch_size} of {n} training examples {which} is one example "
-            "alone, which is its own mean: batch normalisation makes it zero, and the statistics "
-            "with which the epoch is validated take that in.",
+            f"batch_size: with {recipe.batch_size} of {n} training examples the last batch of an "
+            "epoch is one example alone, which is its own mean: batch normalisation makes it zero, "
+            "and the statistics with which the epoch is validated take that in.",
             RuntimeWarning,
             stacklevel=2,
         )

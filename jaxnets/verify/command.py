@@ -17,7 +17,7 @@ HELD, FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 @dataclass(frozen=True)
 class Verify:
-    """The five laws, checked on this machine within two minutes.
+    """The five laws, checked on this machine in a few minutes.
 
     Two small networks are trained again and again: repeated, compiled anew, in a fresh process, in
     other company, by a loop written by hand, killed and continued, beside members that diverge.

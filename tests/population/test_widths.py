@@ -190,7 +190,7 @@ class Scaled(nn.Module):
 
 
 def test_a_number_for_the_initial_weights_is_no_width():
-    plan = planned([jn.member(Scaled(), scale=0.1), jn.member(Scaled(), scale=0.5)])
+    plan = planned([jn.member(Scaled(), scale=0.1), jn.member(Scaled(), scale=0.5)], widths="exact")
     assert "width" not in words(plan) and "Scaled()" in words(plan)
 
 
