@@ -121,10 +121,7 @@ class DepthWidthCommand:
         console.print(report.table())
         for sentence in report.sentences():
             console.print(sentence, markup=False)
-        tell(
-            f"Figure, tables and histories are in {self.out}; more seeds, rates, depths or epochs "
-            "go on from there."
-        )
+        tell(f"Figure, tables and histories are in {self.out}.")
 
     def _prepare(self) -> "Study":
         import jax

@@ -129,7 +129,7 @@ def test_stopped_continued_done(capsys, tmp_path, monkeypatch, number, status):
 def test_brackets_of_a_path_are_no_colours(capsys, tmp_path):
     out = tmp_path / "runs[bold]" / "[/]"
     assert cli.main([*SMALL, "--out", str(out)]) == 0
-    assert capsys.readouterr().out.endswith("go on from there.\n")
+    assert capsys.readouterr().out.endswith(f"tables and histories are in {out}.\n")
 
 
 @pytest.mark.parametrize("command", [["verify", "--quick"], SMALL], ids=lambda command: command[0])
