@@ -4,7 +4,7 @@ import functools
 
 import jax
 
-from jaxnets.nn.activations import MONOTONE, Activation, activation_function
+from jaxnets.nn.activations import MONOTONE, Activation, activation_function, identity
 from jaxnets.nn.conv import Conv
 from jaxnets.nn.norm import normalize
 from jaxnets.nn.pool import POOLS
@@ -54,9 +54,7 @@ def conv_stage(
         ((1, 4, 4, 4), ['Conv_0'])
     """
     function = activation_function(activation)
-    if pool is None:
-        return function(normalize(conv(x), norm, train=train, dtype=conv.dtype))
-    pooling = functools.partial(POOLS[pool], window=pool_size)
+    pooling = identity if pool is None else functools.partial(POOLS[pool], window=pool_size)
     monotone = isinstance(activation, str) and activation in MONOTONE
     if pool == "max" and norm is None and monotone:
         return function(conv(x, before_bias=pooling))
