@@ -1,9 +1,10 @@
-"""JAX's persistent compilation cache, switched on where it is safe."""
+"""How programs are compiled, and kept on disk for the next process."""
 
 import hashlib
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -11,6 +12,14 @@ from jaxnets import environment, files
 
 LEAST_SECONDS = 0.5
 """Programs that compile faster are not kept: reading them would take as long."""
+
+
+IN_PLACE = "xla_cpu_copy_insertion_use_region_analysis"
+"""An option of XLA's CPU compiler. In a loop the parameters are read by the gradient and then
+written by the update. Without it XLA sees only what depends on what, not that the layers below a
+kernel have read it before its update is due, and copies in every step all kernels but the first.
+With it the order counts, and the same bits come without the copies
+(``python -m benchmarks.updates``)."""
 
 
 def use_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Path | None:
@@ -62,3 +71,31 @@ def processor() -> str:
     told = [known.get(name, "") for name in ("model name", "flags", "Features")]
     told += [platform.machine(), platform.processor(), platform.system()]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+
+
+def compile_in_place(
+    lowered: jax.stages.Lowered, backend: str, options: dict[str, Any] | None = None
+) -> jax.stages.Compiled:
+    """Compile a loop that updates its state, without copies of the state where XLA can.
+
+    Args:
+        lowered: the program.
+        backend: the platform of its devices.
+        options: of the compiler, besides.
+
+    Returns:
+        The compiled program. Its results are the same bits as without.
+
+    Example:
+        >>> lowered = jax.jit(lambda x: x + 1).lower(1.0)
+        >>> float(compile_in_place(lowered, "cpu")(1.0))
+        2.0
+    """
+    wanted = dict(options or {})
+    if backend == "cpu" and IN_PLACE not in os.environ.get("XLA_FLAGS", ""):
+        try:
+            return lowered.compile({**wanted, IN_PLACE: True})
+        except jax.errors.JaxRuntimeError as error:
+            if IN_PLACE not in str(error):  # else an XLA that does not know the option
+                raise
+    return lowered.compile(wanted)

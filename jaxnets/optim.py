@@ -1,7 +1,8 @@
 """Optimizers: named numbers in, an ``optax.GradientTransformation`` out.
 
 An :class:`Optimizer` is called inside the mapped function with one member's numbers, traced, so
-that every norm sees one member alone and nothing is compiled twice. All rules are Optax's.
+that every norm sees one member alone and nothing is compiled twice. All rules are Optax's, but that
+:mod:`jaxnets.adam` multiplies where Optax divides.
 
 The parts are applied in this order, those that are None are not in the program at all:
 
@@ -30,6 +31,7 @@ from typing import Any, Unpack
 import optax
 
 from jaxnets import errors
+from jaxnets.adam import scale_by_adam
 from jaxnets.optimizer import DecayOptions, Numbers, Optimizer, Options, assemble, from_optax
 from jaxnets.penalties import kernel_mask
 
@@ -350,4 +352,4 @@ def _adam_numbers(
 
 
 def _adam_rule(h: Numbers) -> optax.GradientTransformation:
-    return optax.scale_by_adam(h["b1"], h["b2"], h["eps"], h["eps_root"])
+    return scale_by_adam(h["b1"], h["b2"], h["eps"], h["eps_root"])

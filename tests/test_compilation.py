@@ -1,4 +1,4 @@
-"""The second process finds what the first has compiled, and gets the same bits."""
+"""Loops without copies; and the second process finds what the first has compiled. Same bits."""
 
 import json
 import os
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxnets import compilation, use_compilation_cache
@@ -68,3 +70,45 @@ def test_the_users_own_cache_is_left_alone(untouched: pytest.MonkeyPatch, tmp_pa
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "hers"))
     assert use_compilation_cache() == tmp_path / "hers"
     assert jax.config.values["jax_compilation_cache_dir"] == str(tmp_path / "hers")
+
+
+WIDE = 64
+
+
+def loop() -> jax.stages.Lowered:
+    """Gradient descent of two layers: the second kernel is read by the gradient of the first."""
+
+    def step(_: int, kernels: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        x = jnp.ones((8, WIDE))
+        slopes = jax.grad(lambda k: (jnp.tanh(x @ k[0]) @ k[1]).sum())(kernels)
+        return jax.tree.map(lambda k, slope: k - 0.1 * slope, kernels, slopes)
+
+    kernels = jnp.eye(WIDE), jnp.eye(WIDE)
+    return jax.jit(lambda k: jax.lax.fori_loop(0, 100, step, k), donate_argnums=0).lower(kernels)
+
+
+def copies(program: jax.stages.Compiled) -> int:
+    """Of kernels, in the whole program."""
+    return program.as_text().count(f"f32[{WIDE},{WIDE}]{{1,0}} copy(")
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the option is of XLA's CPU compiler")
+def test_a_loop_updates_its_kernels_in_place(monkeypatch: pytest.MonkeyPatch):
+    ours, plain = compilation.compile_in_place(loop(), "cpu"), loop().compile()
+    assert copies(ours) == 0 < copies(plain)
+    start = np.random.default_rng(0).normal(size=(2, WIDE, WIDE)).astype(np.float32)
+    one, two = (
+        program((jnp.asarray(start[0]), jnp.asarray(start[1]))) for program in (ours, plain)
+    )
+    jax.tree.map(np.testing.assert_array_equal, one, two)
+    # Whoever has said something about it herself is left alone.
+    monkeypatch.setenv("XLA_FLAGS", f"--{compilation.IN_PLACE}=false")
+    assert copies(compilation.compile_in_place(loop(), "cpu")) > 0
+
+
+def test_an_xla_without_the_option_compiles_as_it_can(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(compilation, "IN_PLACE", "xla_cpu_not_yet")
+    lowered = jax.jit(lambda x: x + 1).lower(1.0)
+    assert float(compilation.compile_in_place(lowered, "cpu")(1.0)) == 2.0
+    with pytest.raises(jax.errors.JaxRuntimeError, match="xla_cpu_other"):
+        compilation.compile_in_place(lowered, "cpu", {"xla_cpu_other": True})

@@ -27,12 +27,13 @@ MAY_IMPORT: dict[str, str] = {
     "schedule": "hyper",
     "schedules": "hyper schedule",
     "optimizer": "clipping errors hyper penalties schedule",
-    "optim": "errors optimizer penalties",
+    "adam": "",
+    "optim": "adam errors optimizer penalties",
     "nn": "compilation devices environment errors files",
     "data": "errors files rng",
     "train": "data devices errors hyper losses metrics network numerics optim penalties rng",
-    "population": "data devices environment errors files hyper losses network nn optim processes "
-    "rng settings train",
+    "population": "compilation data devices environment errors files hyper losses network nn optim "
+    "processes rng settings train",
     "study": "data environment errors files nn optim population jaxnets",
     "verify": "data environment errors nn optim population rng jaxnets",
     "cli": "population processes study verify jaxnets",

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxnets import environment, rng
+from jaxnets.compilation import compile_in_place
 from jaxnets.data import Batch
 from jaxnets.devices import traced_for
 from jaxnets.nn.conv_choices import measured_for
@@ -172,10 +173,10 @@ class Workshop:
             out_specs=own,
             check_vma=False,
         )
-        jitted = jax.jit(sharded, donate_argnums=donate, compiler_options=options)
+        jitted = jax.jit(sharded, donate_argnums=donate)
         platform = self.blueprint.devices[0].platform
         with jax.default_matmul_precision(self.blueprint.precision), traced_for(platform):
-            return jitted.lower(*arguments).compile()
+            return compile_in_place(jitted.lower(*arguments), platform, options)
 
     def beginning(self, function: Callable[..., Any]) -> Any:
         """Compile the beginning of a run, ``(lane, root, x) -> run``.
