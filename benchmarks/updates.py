@@ -1,4 +1,4 @@
-"""What an update of the parameters costs besides its arithmetic: ``python -m benchmarks.updates``.
+"""What the forms of an update of the parameters cost: ``python -m benchmarks.updates``.
 
 Training as it is; with the kernels copied in every step, as XLA does by itself
 (`jaxnets.compilation.IN_PLACE`); with Adam as Optax divides (`jaxnets.adam`). All in one process,

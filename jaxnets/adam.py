@@ -1,9 +1,9 @@
 """Adam's rule, with the correction of its means as factors.
 
-`optax.scale_by_adam` divides both means by what the first steps lack. Processors divide numbers as
-slowly as they take roots, and with more than one array XLA divides each. Here the two reciprocals
-are taken once per step and the numbers multiplied by them: the same in exact arithmetic, another
-rounding, and less time (``python -m benchmarks.updates``).
+`optax.scale_by_adam` divides both means by what the first steps lack, and with more than one array
+XLA divides number by number. Here the two reciprocals are taken once per step and the numbers
+multiplied by them: the same in exact arithmetic, another rounding, and less time
+(``python -m benchmarks.updates``).
 """
 
 from typing import Any
