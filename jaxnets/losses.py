@@ -73,7 +73,7 @@ def sigmoid_binary_cross_entropy(
     With smoothing ``a`` the target ``y`` becomes ``(1 - a) * y + a / 2``.
 
     Args:
-        outputs: logits, floating, (batch,), (batch, 1) or (batch, ...).
+        outputs: finite logits, floating, (batch,), (batch, 1) or (batch, ...).
         batch: ``y`` has values in [0, 1] of the same shape.
         label_smoothing: scalar in [0, 1].
 

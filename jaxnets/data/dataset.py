@@ -9,8 +9,9 @@ import jax
 import numpy as np
 
 from jaxnets.data import report
+from jaxnets.data.numbers import frozen
 from jaxnets.data.order import permutation
-from jaxnets.data.part import Batch, Split, frozen, pair_of
+from jaxnets.data.part import Batch, Split, pair_of
 from jaxnets.data.scaling import Axis, Scaling, fit_scaling
 
 __all__ = ["Batch", "Dataset", "Split"]
@@ -283,7 +284,8 @@ class Dataset:
                 those for a larger one); None takes the first ``n`` in file order.
 
         Returns:
-            The smaller data set. A ``scaling`` stays as it was fitted.
+            The smaller data set. A ``scaling`` stays as it was fitted, and so does the number of
+            classes (as names "0", "1", ..., where the rows left over do not tell it).
 
         Raises:
             TypeError: ``n`` is not an integer.
@@ -299,7 +301,11 @@ class Dataset:
         if not 1 <= n <= len(self.train):
             raise ValueError(f"n: expected 1 to {len(self.train)} training rows, got {n}.")
         rows = np.arange(n) if key is None else permutation(key, len(self.train), "subset")[:n]
-        return dataclasses.replace(self, train=self.train.take(rows))
+        fewer = dataclasses.replace(self, train=self.train.take(rows))
+        count = self.num_classes
+        if fewer.num_classes == count or count is None:
+            return fewer
+        return dataclasses.replace(fewer, classes=tuple(map(str, range(count))))
 
     def fingerprint(self) -> str:
         """SHA-256 over the names, dtypes, shapes and bytes of all arrays, as 64 hex digits.

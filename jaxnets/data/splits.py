@@ -125,14 +125,19 @@ def _labels(part: Split) -> npt.NDArray[np.int32]:
     return part.y
 
 
+def _check_twice(counts: npt.NDArray[np.int64]) -> None:
+    """A class of one row would be missing where it is not held out, or where it is."""
+    for label in np.flatnonzero(counts == 1):
+        raise ValueError(f"stratify: class {label} has 1 row, expected at least 2.")
+
+
 def _spread(labels: npt.NDArray[np.int32], order: Rows, held: int) -> Rows:
     """``order`` rearranged so that every stretch of it holds the classes in proportion."""
     counts = np.bincount(labels)
+    _check_twice(counts)
     rank = np.empty(len(labels), np.float64)
     for label in np.flatnonzero(counts):
         rows = order[labels[order] == label]
-        if len(rows) < 2:
-            raise ValueError(f"stratify: class {label} has 1 row, expected at least 2.")
         rank[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
     spread = order[np.argsort(rank[order], kind="stable")]
     missing = np.setdiff1d(labels, labels[spread[: len(spread) - held]])
@@ -216,8 +221,9 @@ def kfold(
 
     Raises:
         TypeError: ``k`` is not an integer; the key is an integer or raw.
-        ValueError: ``k`` does not fit, or the data set is standardised already: its numbers would
-            carry statistics of the rows that validate. Standardise every fold instead.
+        ValueError: ``k`` does not fit, a class to be stratified has a single row, or the data set
+            is standardised already: its numbers would carry statistics of the rows that validate.
+            Standardise every fold instead.
 
     Example:
         >>> folds = kfold((np.arange(10.0).reshape(10, 1), np.arange(10)), 5, key=jax.random.key(0))
@@ -241,8 +247,10 @@ def kfold(
         raise TypeError("key: expected a typed key such as jax.random.key(0), got None.")
     order = permutation(key, len(pool), "kfold")
     if stratify:
+        labels = _labels(pool)
+        _check_twice(np.bincount(labels))
         # Dealing rows sorted by class one by one gives each fold its share of every class.
-        dealt = order[np.argsort(_labels(pool)[order], kind="stable")]
+        dealt = order[np.argsort(labels[order], kind="stable")]
         fold_of = np.empty(len(pool), np.int64)
         fold_of[dealt] = np.arange(len(pool)) % k
         folds = [order[fold_of[order] == i] for i in range(k)]

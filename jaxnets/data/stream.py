@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 
 from jaxnets.data.dataset import Dataset
+from jaxnets.data.numbers import converted
 from jaxnets.data.part import Batch, Split
 from jaxnets.data.report import fingerprint
 
@@ -67,7 +68,7 @@ class StreamedSplit(Split):
     """Training rows that are read when their turn comes; the same conversions as in a `Split`.
 
     Whether numbers are finite and labels are not negative is looked at when they are read, not
-    before.
+    before; whether float32 is too coarse for a column is not.
 
     Attributes:
         x: shape and dtype of the inputs.
@@ -131,7 +132,7 @@ class StreamedSplit(Split):
         """Some rows, converted and checked.
 
         Args:
-            rows: positions ``(m,)``, in any order.
+            rows: positions ``(m,)``, in any order, or a slice.
 
         Returns:
             Inputs and targets as NumPy arrays, in this order.
@@ -141,6 +142,8 @@ class StreamedSplit(Split):
                 shape or dtype than the first; the message names the row.
             IndexError: there is no such row.
         """
+        if isinstance(rows, slice):
+            rows = range(len(self))[rows]
         rows = np.asarray(rows, np.int64)
         # In the order of the disk: then neighbours are read once.
         order = np.argsort(rows, kind="stable")
@@ -161,23 +164,23 @@ class StreamedSplit(Split):
             )
         back = np.argsort(order, kind="stable")
         try:
-            part = Split(x, x if self.reconstructs else y, name=self.name)
+            inputs, targets = converted(x, x if self.reconstructs else y, self.name)
         except (TypeError, ValueError) as error:
             raise self._found(rows[order], x, y, error) from None
-        for letter, got, known in (("x", part.x, self.x), ("y", part.y, self.y)):
+        for letter, got, known in (("x", inputs, self.x), ("y", targets, self.y)):
             if got.shape[1:] != known.shape[1:] or got.dtype != known.dtype:
                 raise ValueError(
                     f"{self.name}: {letter} in rows {sorted(rows.tolist())}: expected "
                     f"{known.shape[1:]} {known.dtype} as in row 0, got {got.shape[1:]} {got.dtype}."
                 )
-        if self.classes is not None and part.y.max() >= self.classes:
-            at = int(np.argmax(part.y.reshape(len(part), -1).max(axis=1) >= self.classes))
+        if self.classes is not None and targets.max() >= self.classes:
+            at = int(np.argmax(targets.reshape(len(rows), -1).max(axis=1) >= self.classes))
             raise ValueError(
-                f"{self.name}: y in row {rows[order[at]]} is {part.y[at]}, expected labels from 0 "
+                f"{self.name}: y in row {rows[order[at]]} is {targets[at]}, expected labels from 0 "
                 f"to {self.classes - 1} for {self.classes} classes."
             )
-        inputs = part.x[back]
-        return Batch(inputs, inputs if self.reconstructs else part.y[back])
+        inputs = inputs[back]
+        return Batch(inputs, inputs if self.reconstructs else targets[back])
 
     def _found(self, rows: np.ndarray, x: Any, y: Any, error: Exception) -> Exception:
         """The error again, of the first row that is at fault alone and with its true number."""

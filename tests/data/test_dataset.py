@@ -172,6 +172,14 @@ def test_subset():
     assert raw.subset(5).test is raw.test
 
 
+def test_a_subset_has_as_many_classes():
+    raw = Dataset.from_splits((X, np.repeat([0, 1, 2, 3], 5)), valid=None, test=None)
+    fewer = raw.subset(3)
+    assert fewer.num_classes == raw.num_classes == 4 and fewer.classes == tuple("0123")
+    assert raw.subset(20).classes is None and data().subset(1).num_classes == data().num_classes
+    assert Dataset.from_splits((X, X), valid=None, test=None).subset(2).num_classes is None
+
+
 def test_fingerprint():
     first = data(name="a").fingerprint()
     assert len(first) == 64 and first == data(name="b").fingerprint()

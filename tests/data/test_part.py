@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxnets.data import Split
-from jaxnets.data.part import frozen
+from jaxnets.data import Split, StreamedSplit
+from jaxnets.data.numbers import frozen
 
 X = np.arange(6.0).reshape(3, 2)
 Y = np.array([0, 1, 2])
@@ -176,6 +176,14 @@ def test_what_float32_cannot_tell_apart_is_told(dtype):
     with pytest.warns(RuntimeWarning, match=r"x\[:, 3\] spans 59 around 1.7e\+09, where float32"):
         Split(np.stack([*kept, seconds], axis=1).astype(dtype), np.arange(60) % 2)
     Split(np.stack(kept, axis=1), np.arange(60) % 2)
+
+
+def test_a_few_rows_from_the_disk_do_not_tell_what_a_column_spans():
+    close = np.array([[0.1, 5.0], [0.1 + 1e-6, 7.0], [9.0, 3.0]])
+    part = StreamedSplit.of(lambda rows: (close[rows], rows % 2), 3)
+    assert part.read_rows(slice(0, 2)).x.tolist() == part.read_rows([0, 1]).x.tolist()
+    with pytest.warns(RuntimeWarning, match=r"x\[:, 0\] spans 1e-06"):
+        Split(close[:2], [0, 1])
 
 
 @pytest.mark.parametrize("largest", [3e38, 3.4028234e38])

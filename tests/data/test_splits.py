@@ -185,6 +185,8 @@ def test_kfold_refuses():
     ]:
         with pytest.raises(error, match=words):
             kfold(pair, k, key=KEY)
+    with pytest.raises(ValueError, match="stratify: class 1 has 1 row, expected at least 2"):
+        kfold((np.eye(5), [0, 0, 0, 0, 1]), 2, key=KEY, stratify=True)
     with pytest.raises(TypeError, match=r"jax.random.key\(0\)"):
         kfold(pair, 2, key=0)
     with pytest.raises(TypeError, match=r"jax.random.key\(0\)"):

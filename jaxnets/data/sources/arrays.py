@@ -215,14 +215,16 @@ def csv(
         table = pd.read_csv(place, skipinitialspace=True, low_memory=False)
         # Once more without a header: pandas would rename a second "y" to "y.1", so that the target
         # sat among the inputs, and would take values beyond the header's for an index.
-        text = pd.read_csv(place, skipinitialspace=True, header=None, dtype=str)
+        text = pd.read_csv(
+            place, skipinitialspace=True, header=None, dtype=str, keep_default_na=False
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise ValueError(f"{place}: not a CSV table: {error}") from None
     names = text.iloc[0].tolist()
     twice = sorted({str(name) for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{place}: two columns are called {twice[0]!r}, expected different names.")
-    unnamed = [column for column, name in enumerate(names) if pd.isna(name)]
+    unnamed = [column for column, name in enumerate(names) if pd.isna(name) or not name]
     if unnamed:
         raise ValueError(
             f"{place}: column {unnamed[0]} has no name, expected one; if it counts the rows, as "
@@ -240,8 +242,10 @@ def csv(
     missing = np.argwhere(table.isna().to_numpy())
     if len(missing):
         row, column = missing[0]
+        found = text.iloc[row + 1, column]
+        read = f": {found!r} counts as none; give it another name if it is one" if found else ""
         raise ValueError(
-            f"{place}: row {row}, column {str(table.columns[column])!r} has no value "
+            f"{place}: row {row}, column {str(table.columns[column])!r} has no value{read} "
             f"({len(missing)} missing in all)."
         )
     for name in inputs:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxnets.data.part import Split, check_unmasked, pair_of
+from jaxnets.data.numbers import check_unmasked
+from jaxnets.data.part import Split, pair_of
 from jaxnets.data.sources.cache import DAMAGED
 from jaxnets.data.stream import StreamedDataset, StreamedSplit
 

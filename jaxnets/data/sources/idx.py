@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxnets.data.dataset import Dataset
-from jaxnets.data.part import Split, frozen
+from jaxnets.data.numbers import frozen
+from jaxnets.data.part import Split
 from jaxnets.data.splits import split
 
 DTYPES: dict[int, np.dtype[Any]] = {
@@ -195,7 +196,7 @@ def idx_folder(
         Split(*arrays["t10k"], name="test"),
         name=name,
         classes=classes,
-        description="Images from IDX files, pixels divided by their largest value.",
+        description="Images from IDX files, bytes divided by 255.",
         source=str(folder),
     )
 

@@ -99,6 +99,12 @@ def test_csv_numbers(tmp_path):
     assert load(path, target="b", valid=None, test=None).fingerprint() == data.fingerprint()
 
 
+def test_csv_columns_may_have_any_name(tmp_path):
+    """Also those that would be missing values below."""
+    data = csv(table(tmp_path, "NA,None,y\n1,2,0\n3,4,1\n"), "y", valid=None, test=None)
+    assert data.features == ("NA", "None")
+
+
 ROWS = "a,y\n"
 CLASSES = {
     "text": ("dog,cat,dog,emu", None, [1, 0, 1, 2], ("cat", "dog", "emu")),
@@ -124,7 +130,8 @@ def test_csv_targets(tmp_path, case):
 BAD_TABLES = {
     "missing": ("a,y\n1,0\n,1\n", {}, ValueError, "row 1, column 'a' has no value .1 missing"),
     "missing target": ("a,y\n1,cat\n2,\n", {}, ValueError, "row 1, column 'y' has no value"),
-    "NA": ("a,y\n1,0\nNA,1\n", {}, ValueError, "row 1, column 'a'"),
+    "NA": ("a,y\n1,0\nNA,1\n", {}, ValueError, "row 1, column 'a' has no value: 'NA' counts as"),
+    "a class": ("a,y\n1,None\n2,u\n", {}, ValueError, "row 0, column 'y' .*: 'None' counts as"),
     "text": ("a,b,y\n1,2,0\n1,x,1\n", {}, TypeError, "column 'b' must hold numbers, row 1 is 'x'"),
     "no target": ("a,label\n1,0\n", {"target": "lable"}, ValueError, "Did you mean 'label'"),
     "ambiguous": ("a,y\n1,3\n2,7\n", {}, ValueError, "integers from 3 to 7.*task='classif"),
