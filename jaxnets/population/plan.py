@@ -11,7 +11,12 @@ import numpy as np
 from rich.table import Table
 
 from jaxnets.population import memory
-from jaxnets.population.plan_tables import both_tables, convolutions_table, programs_table
+from jaxnets.population.plan_tables import (
+    all_tables,
+    choices_table,
+    convolutions_table,
+    programs_table,
+)
 from jaxnets.population.spec import Group, Spec
 from jaxnets.population.traced_step import StepShape, step_cost
 from jaxnets.population.widths import kernel_entries
@@ -52,7 +57,8 @@ class Program:
         turns: so many times ``lanes`` members, one after the other, on one device in one dispatch;
             a property of the architecture, too.
         parameters: of one member, with the padding where widths are padded.
-        step_flops: floating-point operations of one step of one member, as XLA counts them.
+        step_flops: floating-point operations of one step of one member, see
+            `jaxnets.population.operations`.
         state_bytes: parameters, other collections, optimizer and best weights of one member.
         kept_bytes: parameters and other collections of one member.
         chunk_epochs: epochs per dispatch.
@@ -107,6 +113,7 @@ class Plan:
         result_bytes: what is kept of all members, on the host: parameters and other collections,
             with the padding where widths are padded.
         remark: what is to be said about the memory of the host.
+        given: what the user has fixed, ``"lanes"`` or ``"devices"``.
     """
 
     spec: Spec
@@ -115,6 +122,7 @@ class Plan:
     data_bytes: int
     result_bytes: int
     remark: str = ""
+    given: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:
@@ -140,6 +148,10 @@ class Plan:
         """The plan as a table for `rich`."""
         return programs_table(self)
 
+    def choices(self) -> Table:
+        """What was chosen, why, and how to choose otherwise, as a table for `rich`."""
+        return choices_table(self)
+
     def convolutions(self) -> Table | None:
         """How each convolution is going to be computed, and why, as a table for `rich`; ``None`` if
         there are none.
@@ -147,7 +159,7 @@ class Plan:
         return convolutions_table(self)
 
     def __str__(self) -> str:
-        return both_tables(self)
+        return all_tables(self)
 
 
 def make_plan(
@@ -161,8 +173,8 @@ def make_plan(
             is as fast as it can be; otherwise as many, up to 256, as keep their states within
             2 GiB, or within less if the memory of the device is less. On a CPU, populations of
             small dense networks train faster with some side by side, which share what starting
-            an operation costs: 40-64-64-10 with batches of 32 about 1.2 times as fast with 8 of
-            them (``python -m benchmarks small-mlp``), larger batches less, convolutions more
+            an operation costs (up to a tenth for 40-64-64-10 with batches of 32:
+            ``python -m benchmarks small-mlp`` has both), larger batches less, convolutions more
             slowly. The price: a dispatch of 8 takes as long with one member in it; and networks
             trained with different ``lanes`` differ in the last bits.
         devices: where to run; ``None``: every local device.
@@ -177,17 +189,27 @@ def make_plan(
 
     Warns:
         RuntimeWarning: states and results may not fit into memory, either.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> members = jn.grid(network=jn.nn.MLP([4], outputs=2), seed=range(3))
+        >>> how = {"loss": "softmax_cross_entropy", "epochs": 2}
+        >>> spec = jn.make_spec(jax.random.key(0), jn.data.moons(60), members, **how)
+        >>> make_plan(spec, lanes=2).programs[0].lanes
+        2
     """
     if lanes is not None:
         lanes = positive_integer("lanes", lanes)
     places = tuple(jax.local_devices()) if devices is None else _places(devices)
     programs = tuple(_program(spec, group, lanes, places) for group in spec.groups)
+    fixed = (("lanes", lanes), ("devices", devices))
     plan = Plan(
         spec=spec,
         programs=programs,
         devices=places,
         data_bytes=memory.data_bytes(spec, places[0].platform, programs),
         result_bytes=sum(len(p.group.rows) * p.kept_bytes for p in programs),
+        given=tuple(name for name, value in fixed if value is not None),
     )
     return replace(plan, remark=memory.check_host(plan))
 

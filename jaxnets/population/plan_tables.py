@@ -1,8 +1,9 @@
-"""A plan in words: what runs, what it takes, and how its convolutions are computed."""
+"""A plan in words: what runs, what it takes, what was chosen and why."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -67,6 +68,53 @@ def programs_table(plan: "Plan") -> Table:
     return table
 
 
+def choices_table(plan: "Plan") -> Table:
+    """One row per choice: its value, the reason, and what changes it."""
+    table = Table(title="choices", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("what", "is", "because", "otherwise"):
+        table.add_column(name, overflow="fold")
+    on_cpu = plan.devices[0].platform == "cpu"
+    padded = plan.spec.widths == "padded"
+    table.add_row(
+        "programs", f"{len(plan.programs)}",
+        "networks of similar widths share one" if padded
+        else "one for each network, optimizer, loss and batch size",
+        f'widths="{"exact" if padded else "padded"}"',
+    )  # fmt: skip
+    table.add_row(
+        "devices", f"{len(plan.devices)}",
+        "as given" if "devices" in plan.given else "all that there are",
+        "devices=[...]" + ", use_all_cores()" * on_cpu,
+    )  # fmt: skip
+    alone = "a member alone is fastest so; small dense networks gain by more"
+    table.add_row(
+        "at once on a device", _values(p.lanes for p in plan.programs),
+        "as given" if "lanes" in plan.given
+        else alone if on_cpu else "as many as fit, up to what keeps the device busy",
+        f"lanes={8 if on_cpu else 32}",
+    )  # fmt: skip
+    table.add_row(
+        "in turn", _values(p.turns for p in plan.programs),
+        "short trainings share what a call costs" if any(p.turns > 1 for p in plan.programs)
+        else "a call is long enough",
+    )  # fmt: skip
+    table.add_row(
+        "epochs in a call", _values(min(p.chunk_epochs, plan.spec.epochs) for p in plan.programs),
+        "long enough to cost little, short enough to stop, save and show", "history_every=...",
+    )  # fmt: skip
+    table.add_row(
+        "steps unrolled", _values(p.group.recipe.unroll for p in plan.programs),
+        "one step is compiled and repeated: more take longer to compile", "unroll=4",
+    )  # fmt: skip
+    return table
+
+
+def _values(numbers: Iterable[int]) -> str:
+    """One, or the range."""
+    found = sorted(set(numbers))
+    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
+
+
 def convolutions_table(plan: "Plan") -> Table | None:
     """Three rows per convolution, or one; ``None`` if there are none."""
     recipes = [program.group.recipe for program in plan.programs]
@@ -94,10 +142,10 @@ def convolutions_table(plan: "Plan") -> Table | None:
     return table
 
 
-def both_tables(plan: "Plan") -> str:
+def all_tables(plan: "Plan") -> str:
     """As text, 100 columns wide."""
     console = Console(width=100, color_system=None)
-    tables = [programs_table(plan), convolutions_table(plan)]
+    tables = [programs_table(plan), choices_table(plan), convolutions_table(plan)]
     with console.capture() as capture:
         for table in tables:
             if table is not None:

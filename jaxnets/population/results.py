@@ -52,9 +52,17 @@ class Trained:
         return self.member.network
 
     def predict(self, x: Any) -> jax.Array:
-        """The outputs for ``x`` of shape ``(n, ...)``, in evaluation mode.
+        """The outputs in evaluation mode.
 
-        ``x`` is what training saw: if the data were standardised, ``data.scaling.apply(x)``.
+        Args:
+            x: ``(n, ...)``, what training saw: if the data were standardised,
+                ``data.scaling.apply(x)``.
+
+        Returns:
+            What the network gives for them, ``(n, outputs)`` say: logits, not probabilities.
+
+        Raises:
+            ValueError: ``x`` has no rows, or rows of another shape than the data.
         """
         array = _checked("x", jnp.asarray(x, jnp.float32), self.input_shape)
         with jax.default_matmul_precision(self.precision):
@@ -63,11 +71,28 @@ class Trained:
 
 @dataclass(frozen=True)
 class Runs:
-    """A trained population.
+    """A trained population, what `jaxnets.fit` returns.
 
     Attributes:
         plan: how it was run.
         groups: what every program returned.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> data = jn.data.moons(60)
+        >>> members = jn.grid(network=jn.nn.MLP([4], outputs=2), seed=range(3))
+        >>> runs = jn.fit(
+        ...     jax.random.key(0), data, members, loss="softmax_cross_entropy", epochs=2
+        ... )
+        >>> runs.history.train_loss.dims, len(runs), runs.diverged
+        (('member', 'epoch'), 3, [])
+        >>> runs.predict(data.test.x).shape == (3, len(data.test), 2)
+        True
+        >>> sorted(runs.evaluate("test")), runs[2].params["Dense_0"]["kernel"].shape
+        (['accuracy', 'loss'], (2, 4))
+        >>> again = runs.replay(1)
+        >>> bool((again.history.train_loss[0] == runs.history.train_loss[1]).all())
+        True
     """
 
     plan: Plan
@@ -154,11 +179,13 @@ class Runs:
         """Loss and metrics of the kept weights on one part of the data.
 
         Args:
-            part: ``"train"``, ``"valid"``, ``"test"``, or rows of your own.
+            part: ``"train"``, ``"valid"``, ``"test"``, or rows of your own with ``x`` and ``y``,
+                scaled as the data are (``data.scaling.apply``).
             members: which; ``None``: all.
 
         Returns:
-            A data set over ``member`` with the coordinates of `history`.
+            A data set over ``member`` with the coordinates of `history`: float32 means over the
+            rows, ``accuracy`` as a fraction.
 
         Raises:
             TypeError: ``part`` is neither a name nor has ``x`` and ``y``.
@@ -191,7 +218,11 @@ class Runs:
         return xr.Dataset(values, coords=labels)
 
     def replay(self, member: int) -> "Runs":
-        """Train one member again, alone, bit for bit: same lanes, same programs, one member."""
+        """Train one member again, alone, bit for bit: same lanes, same programs, one member.
+
+        Raises:
+            IndexError, TypeError: there is no such member.
+        """
         row = _index(member, len(self))
         group, place = self._places[row]
         source = group.program.group

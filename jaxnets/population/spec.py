@@ -104,6 +104,13 @@ def make_spec(
 
     Raises:
         ValueError, TypeError: naming the member and the argument, what was expected, what came.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> network, how = jn.nn.MLP([4], outputs=2), {"loss": "softmax_cross_entropy"}
+        >>> spec = make_spec(jax.random.key(0), jn.data.moons(60), network, epochs=2, **how)
+        >>> len(spec.groups), spec.records
+        (1, (1, 2))
     """
     if jax.config.values["jax_disable_jit"]:
         raise ValueError(

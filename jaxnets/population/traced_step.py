@@ -3,7 +3,6 @@ it costs.
 """
 
 import functools
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from jaxnets import environment, rng
 from jaxnets.data import Batch, Dataset
 from jaxnets.devices import traced_for
 from jaxnets.nn import conv_measured
+from jaxnets.population.operations import operations
 from jaxnets.train import Recipe, TrainState, init_state
 from jaxnets.train.recipe import Hyper
 from jaxnets.train.step import attempted_step, kept_step
@@ -74,8 +74,7 @@ class StepCost(NamedTuple):
 
     Attributes:
         state: shapes of the training state of one member.
-        flops: floating-point operations of one step, as XLA counts them; where it does not, those
-            of dense layers with as many parameters.
+        flops: floating-point operations of one step, see `jaxnets.population.operations`.
     """
 
     state: TrainState
@@ -100,18 +99,8 @@ def step_cost(shape: StepShape) -> StepCost:
     numbers = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in shape.names}
     with jax.default_matmul_precision(shape.precision), traced_for(shape.platform):
         state = jax.eval_shape(begin, key, numbers, shape.batch.x)
-        with _counting():
-            counted = jax.jit(one).lower(state, key, numbers, shape.batch).cost_analysis() or {}
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-    return StepCost(state, float(counted.get("flops", 6.0 * parameters * len(shape.batch.x))))
-
-
-def _counting() -> AbstractContextManager[Any]:
-    """The CPU as default device: XLA's plugins for others do not count operations."""
-    try:
-        return jax.default_device(jax.local_devices(backend="cpu")[0])
-    except RuntimeError:  # JAX may use no CPU
-        return nullcontext()
+        traced = jax.make_jaxpr(one)(state, key, numbers, shape.batch)
+    return StepCost(state, operations(traced.jaxpr))
 
 
 def _check_stays(before: TrainState, after: TrainState) -> None:

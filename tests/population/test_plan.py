@@ -35,10 +35,24 @@ def test_counts():
     assert "5 members, 1 program, 7 epochs on 2 x cpu" in text and "MLP(features=(4,)" in text
 
 
-def test_where_xla_does_not_count_a_step_costs_its_products(monkeypatch):
-    monkeypatch.setattr(jax.stages.Lowered, "cost_analysis", lambda self: None)
-    program = plan([jn.member(jn.nn.MLP([31], outputs=3))], batch_size=5).programs[0]
-    assert program.step_flops == 6 * program.parameters * 5
+def test_choices_have_reasons_and_what_changes_them():
+    def said(**given: object) -> dict[str, tuple[str, str, str]]:
+        columns = [column._cells for column in plan(**given).choices().columns]
+        return {row[0]: row[1:] for row in zip(*columns, strict=True)}
+
+    usual = said()
+    assert set(usual) == {
+        "programs", "devices", "at once on a device", "in turn", "epochs in a call",
+        "steps unrolled",
+    }  # fmt: skip
+    assert usual["devices"] == ("2", "all that there are", "devices=[...], use_all_cores()")
+    assert usual["at once on a device"][0] == "1" and usual["in turn"][0] == "16"
+    assert all(because for _, because, _ in usual.values())
+    fixed = said(lanes=3, devices=jax.local_devices()[:1], unroll=2, widths="padded")
+    assert fixed["devices"][:2] == ("1", "as given")
+    assert fixed["at once on a device"][:2] == ("3", "as given")
+    assert fixed["steps unrolled"][0] == "2" and "similar widths" in fixed["programs"][1]
+    assert "choices" in str(plan())
 
 
 def test_a_step_costs_its_matrix_products_and_little_else():
