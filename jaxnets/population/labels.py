@@ -9,7 +9,7 @@ import xarray as xr
 from jaxnets import losses
 from jaxnets.optim import as_optimizer
 from jaxnets.population.group_result import GroupResult
-from jaxnets.population.members import CHOICES, Member
+from jaxnets.population.members import CHOICES, label
 from jaxnets.population.spec import Spec
 from jaxnets.train import Fault
 
@@ -40,7 +40,7 @@ def labelled(spec: Spec, groups: Sequence[GroupResult]) -> xr.Dataset:
         {name: (("member", "epoch"), values) for name, values in curves.items()}
         | {name: ("member", values) for name, values in per_member.items()},
         coords={"member": np.arange(count), "epoch": epochs}
-        | {name: ("member", values) for name, values in _coordinates(spec.members).items()},
+        | {name: ("member", values) for name, values in _coordinates(spec).items()},
     )
 
 
@@ -61,15 +61,14 @@ MEANT: dict[str, Callable[[Any], Any]] = {
 """What a member's choice is, however it was written down."""
 
 
-def _tell_apart(name: str, members: Sequence[Member], found: list[dict[str, Any]]) -> None:
+def _tell_apart(name: str, things: Sequence[Any], found: list[dict[str, Any]]) -> None:
     """Number the labels of different things that have the same: two lambdas, one optimizer with a
     schedule and one without. Optimizers that differ in their numbers alone are not different.
     """
     known: dict[Any, dict[Any, int]] = {}
     numbers = []
-    for member, labels in zip(members, found, strict=True):
-        thing = member.network if name == "network" else member.choices.get(name)
-        if name in MEANT and thing is not None:
+    for thing, labels in zip(things, found, strict=True):
+        if name in MEANT:
             thing = MEANT[name](thing)
         same = known.setdefault(labels.get(name), {})
         numbers.append(same.setdefault(thing, len(same) + 1))
@@ -78,22 +77,29 @@ def _tell_apart(name: str, members: Sequence[Member], found: list[dict[str, Any]
             labels[name] = f"{labels[name]} #{number}"
 
 
-def _coordinates(members: Sequence[Member]) -> dict[str, Any]:
-    """One array per coordinate; a member that lacks it has NaN, or an empty string."""
-    found = [member.coordinates for member in members]
-    for name in ("network", *CHOICES):
-        _tell_apart(name, members, found)
+def _coordinates(spec: Spec) -> dict[str, Any]:
+    """One array per coordinate: what some member was given, of all members. Whoever was not given
+    it has what all have in common; whose program has no such number has NaN.
+    """
+    found = [member.coordinates for member in spec.members]
     names = list(dict.fromkeys(name for one in found for name in one))
-    columns = {}
-    for name in names:
-        values = [one.get(name) for one in found]
-        if any(isinstance(value, str) for value in values):
-            columns[name] = np.array(["" if v is None else str(v) for v in values])
-        elif any(v is None for v in values) and name.endswith("seed"):
-            columns[name] = np.array([
-                member.seeds["seed"] if v is None else v
-                for member, v in zip(members, values, strict=True)
-            ])  # fmt: skip
-        else:
-            columns[name] = np.array([np.nan if v is None else v for v in values])
-    return columns
+    recipes = {row: group.recipe for group in spec.groups for row in group.rows}
+    _tell_apart("network", [member.network for member in spec.members], found)
+    for name in CHOICES:
+        if name in names:
+            things = [
+                member.choices.get(name, getattr(recipes[row], name))
+                for row, member in enumerate(spec.members)
+            ]
+            for labels, thing in zip(found, things, strict=True):
+                labels.setdefault(name, label(thing))
+            _tell_apart(name, things, found)
+    for group in spec.groups:
+        for name in set(group.names) & set(names):
+            for row, value in zip(group.rows, group.numbers[name], strict=True):
+                found[row].setdefault(name, float(str(value)))  # 0.1, whose float32 is a bit more
+    for member, labels in zip(spec.members, found, strict=True):
+        for name in names:
+            if name.endswith("seed"):
+                labels.setdefault(name, member.seeds["seed"])
+    return {name: np.array([labels.get(name, np.nan) for labels in found]) for name in names}

@@ -85,7 +85,7 @@ class Member:
             for name in ("depth", "width")
             if isinstance(value := getattr(module, name, None), int)
         }
-        choices = {name: _label(value) for name, value in self.choices.items()}
+        choices = {name: label(value) for name, value in self.choices.items()}
         own = dict(getattr(self.choices.get("optimizer"), "defaults", ()))
         numbers = {k: v for k, v in own.items() if not _is_label(k)} | dict(self.numbers)
         return {"network": self.network.name, **shape, **choices, **numbers, **self.seeds}
@@ -209,7 +209,14 @@ def _is_label(name: str) -> bool:
     return name in LABELS or name.startswith(RECORDS)
 
 
-def _label(value: Any) -> Any:
+def label(value: Any) -> Any:
+    """What results call a choice.
+
+    Example:
+        >>> import jaxnets as jn
+        >>> label("sgd"), label(jn.optim.adam()), label(32)
+        ('sgd', 'adam', 32)
+    """
     if isinstance(value, int | str):
         return value
     return getattr(value, "name", None) or getattr(value, "__name__", type(value).__name__)

@@ -96,8 +96,31 @@ def test_history_is_labelled(runs: jn.Runs):
 def test_members_that_lack_a_number_have_none():
     runs = fit([jn.member(NET, learning_rate=0.1), jn.member(NET, learning_rate=0.1, l2=0.5)])
     np.testing.assert_array_equal(runs.history["l2"], [np.nan, 0.5])
-    chosen = fit([jn.member(NET, optimizer="sgd"), jn.member(NET)])
-    assert chosen.history["optimizer"].values.tolist() == ["sgd", ""]
+
+
+def own_loss(outputs, batch):
+    return jn.losses.get(LOSS)(outputs, batch)
+
+
+def test_members_that_were_not_given_a_number_have_that_of_all():
+    """Otherwise a group by it would leave them out."""
+    members = [
+        jn.member(NET),
+        jn.member(NET, learning_rate=0.3, batch_size=3),
+        jn.member(WIDER, optimizer=jn.optim.momentum(0.7)),
+        jn.member(NET, optimizer="adam", loss=own_loss, seed=2, init_seed=1),
+    ]
+    given = {"loss": LOSS, "optimizer": jn.optim.sgd(0.1), "epochs": 1, "batch_size": 4}
+    found = _coordinates(jn.make_spec(jax.random.key(0), DATA, members, **given))
+    adam = dict(jn.optim.adam().defaults)
+    assert found["learning_rate"].tolist() == [0.1, 0.3, 0.7, adam["learning_rate"]]
+    assert found["batch_size"].tolist() == [4, 3, 4, 4]
+    assert found["optimizer"].tolist() == ["sgd", "sgd", "momentum", "adam"]
+    assert found["loss"].tolist() == [LOSS, LOSS, LOSS, "own_loss"]
+    np.testing.assert_array_equal(found["momentum"], [np.nan, np.nan, 0.9, np.nan])
+    assert found["init_seed"].tolist() == [0, 0, 0, 1]
+    same_of_all = _coordinates(jn.make_spec(jax.random.key(0), DATA, members[:1], **given))
+    assert set(same_of_all) == {"network", "depth", "width", "seed"}
 
 
 def test_different_things_of_one_name_are_told_apart():
@@ -106,7 +129,8 @@ def test_different_things_of_one_name_are_told_apart():
     ]
     optimizers = [jn.optim.sgd(0.1), jn.optim.sgd(0.1, clip_norm=1.0), jn.optim.sgd(0.2)]
     members = jn.grid(network=[NET, *networks], optimizer=optimizers)
-    found = _coordinates(members)
+    given = {"loss": LOSS, "epochs": 1, "batch_size": 4}
+    found = _coordinates(jn.make_spec(jax.random.key(0), DATA, members, **given))
     name = members[3].network.name
     assert [str(n) for n in found["network"][::3]] == [
         members[0].network.name, f"{name} #1", f"{name} #2",
@@ -116,7 +140,7 @@ def test_different_things_of_one_name_are_told_apart():
     written = jn.grid(
         network=NET, optimizer=["adam", jn.optim.adam()], loss=[LOSS, jn.losses.get(LOSS)]
     )
-    found = _coordinates(written)
+    found = _coordinates(jn.make_spec(jax.random.key(0), DATA, written, **given))
     assert set(found["optimizer"]) == {"adam"} and set(found["loss"]) == {LOSS}
 
 
