@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import functools
 import math
 import os
 import warnings
@@ -56,6 +57,31 @@ def use_all_cores(count: int | None = None) -> int:
     except RuntimeError as error:
         raise OSError(f"devices: JAX cannot start what it is told to use: {error}") from error
 
+
+@functools.cache
+def tell_if_cores_idle() -> None:
+    """Say, once in a process, that one CPU device does what several could do. Nothing is said to
+    somebody who has set their number.
+
+    Warns:
+        RuntimeWarning: the default backend is a CPU of several cores and one device.
+    """
+    forced = FORCED in os.environ.get("XLA_FLAGS", "")
+    if forced or jax.config.values["jax_num_cpu_devices"] != -1:
+        return
+    if jax.default_backend() != "cpu" or jax.local_device_count() > 1 or cores() == 1:
+        return
+    warnings.warn(
+        f"One CPU device trains all members, beside it this process has {cores() - 1} more "
+        "core(s). jaxnets.use_all_cores() at the start of the program, before JAX is used, spreads "
+        "the members over all of them; use_all_cores(1) leaves it at one and says nothing.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+FORCED = "xla_force_host_platform_device_count"
+"""The older way to set the number of CPU devices."""
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux says how much time a container has: microseconds in every so many, or ``max``."""

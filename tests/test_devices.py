@@ -47,6 +47,42 @@ def test_a_fresh_process_gets_one_device_per_core():
     assert int(done.stdout) == devices.cores()
 
 
+ONE = """
+import warnings
+import jax, numpy as np
+import jaxnets as jn
+from jaxnets import devices
+devices.cores = lambda: 4
+{before}
+data = jn.data.Dataset.from_splits((np.eye(4), [0, 1, 0, 1]), valid=None, test=None)
+for members in {members}:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        jn.fit(jax.random.key(0), data, jn.grid(network=jn.nn.MLP([2], 2), seed=range(members)),
+               loss="softmax_cross_entropy", epochs=1, batch_size=4)
+    print([(warning.filename == "<string>", str(warning.message)[:30]) for warning in told])
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "members", "told"),
+    [
+        ("", [1, 2, 2], ["[]", "[(True, 'One CPU device trains all memb')]", "[]"]),
+        ("jn.use_all_cores(1)", [2], ["[]"]),
+        ("jn.use_all_cores(2)", [2], ["[]"]),
+    ],
+)
+def test_idle_cores_are_told_once(before: str, members: list[int], told: list[str]):
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", ONE.format(before=before, members=members)],
+        capture_output=True, text=True, check=True, env=environment | {"JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    assert done.stdout.splitlines() == told
+
+
 @pytest.mark.parametrize(
     ("quota", "expected"),
     [("max 100000", 8), ("150000 100000", 2), ("200000 100000", 2), ("5000 100000", 1),

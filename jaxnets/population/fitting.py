@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from jaxnets.devices import tell_if_cores_idle
 from jaxnets.population.folder import check_save_every, keeping, shared_settings
 from jaxnets.population.group_result import GroupResult
 from jaxnets.population.plan import Plan, make_plan
@@ -64,10 +65,12 @@ def fit(
             first Ctrl-C or SIGTERM finishes the chunk and saves.
         save_every: seconds between two saves; more where saving would take over 3 % of the time.
             0: whenever it is possible, whatever it takes.
-        **options: ``metrics``, ``shuffle``, ``augment``, ``keep``, ``monitor``, ``mode``,
-            ``patience``, ``unroll`` (see `jaxnets.train.Recipe`), ``history_every`` (epochs
+        **options: ``metrics``, ``shuffle`` (True), ``augment``, ``keep`` (``"best"`` with a
+            validation part, else ``"last"``), ``monitor`` (``"valid_loss"``), ``mode``,
+            ``patience``, ``unroll`` (1), see `jaxnets.train.Recipe`; ``history_every`` (1: epochs
             between two records), ``precision`` of matrix products (``"highest"``) and ``widths``
-            (``"padded"``: networks that differ in width share programs, see `make_spec`).
+            (``"exact"``; ``"padded"``: networks that differ in width share programs), see
+            `make_spec`.
 
     Returns:
         The trained members with their history.
@@ -79,7 +82,8 @@ def fit(
         KeyboardInterrupt: stopped; with ``out``, saved, and the text says how to go on.
 
     Warns:
-        RuntimeWarning: a saved state is damaged and not used, or could not be written.
+        RuntimeWarning: a saved state is damaged and not used, or could not be written; one CPU
+            device on several cores (once in a process, see `jaxnets.use_all_cores`).
 
     Example:
         >>> import jax, jaxnets as jn
@@ -97,6 +101,8 @@ def fit(
         **options,
     )  # fmt: skip
     plan = make_plan(spec, lanes=lanes, devices=devices)
+    if devices is None and len(spec.members) > 1:
+        tell_if_cores_idle()
     if out is None:
         with make_progress(plan, progress) as bar:
             return runs_of(plan, execute(plan, bar))
