@@ -39,7 +39,6 @@ def accuracy(outputs: jax.Array, batch: HasTargets) -> jax.Array:
     return per_example((jnp.argmax(outputs, axis=-1) == labels) & valid)
 
 
-@functools.cache
 def top_k_accuracy(k: int) -> Metric:
     """The metric that is 1 where the label is among the k largest outputs.
 
@@ -66,6 +65,11 @@ def top_k_accuracy(k: int) -> Metric:
         raise TypeError(f"k: expected an integer, got {k!r:.80}.")
     if k < 1:
         raise ValueError(f"k: expected at least 1, got {k}.")
+    return _top_k_accuracy(k)
+
+
+@functools.cache
+def _top_k_accuracy(k: int) -> Metric:
     name = f"top_{k}_accuracy"
 
     def metric(outputs: jax.Array, batch: HasTargets) -> jax.Array:

@@ -81,6 +81,9 @@ def test_positions_of_an_example_are_averaged():
 
 def test_top_k():
     assert metrics.top_k_accuracy(3) is metrics.top_k_accuracy(3)
+    assert metrics.top_k_accuracy(1).__name__ == "top_1_accuracy"
+    with pytest.raises(TypeError, match="k: expected an integer, got True"):
+        metrics.top_k_accuracy(True)  # equal to 1, which is known already
     assert metrics.top_k_accuracy(3).__name__ == "top_3_accuracy"
     with pytest.raises(ValueError, match="k: expected at least 1, got 0"):
         metrics.top_k_accuracy(0)

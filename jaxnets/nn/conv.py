@@ -1,6 +1,6 @@
 """Convolution in one and two dimensions, computed in the way that is the fastest for its shapes.
 
-On a CPU XLA's convolution, with its gradients, is 50 to 90 times slower inside a loop body than
+On a CPU XLA's convolution, with its gradients, can be many times slower inside a loop body than
 outside, and a convolution mapped over members becomes a grouped one, slower still. Neither happens
 here: see ``conv_lax`` for the reason, and ``conv_patches``, ``conv_mec``, ``conv_banded`` and
 ``conv_winograd`` for other ways.

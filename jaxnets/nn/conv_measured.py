@@ -208,7 +208,12 @@ def _place(question: Question) -> Path | None:
     base = files.cache_folder()
     if base is None:
         return None
-    programs = [version("jaxlib"), os.environ.get("XLA_FLAGS", ""), *environment.flags()]
+    programs = [
+        version("jax"),
+        version("jaxlib"),
+        os.environ.get("XLA_FLAGS", ""),
+        *environment.flags(),
+    ]
     return base / "convolutions" / processor() / _name(programs) / f"{_name(_words(question))}.json"
 
 

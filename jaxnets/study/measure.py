@@ -32,6 +32,9 @@ class Measure:
 
 
 ACCURACY = Measure("accuracy", "accuracy", "softmax_cross_entropy", True, 100.0, " %", " points")
+LARGEST = 1e18
+"""The square of ten times as much is more than float32 holds."""
+
 SQUARED = Measure("loss", "squared error", "mean_squared_error", False, 1.0, "", "")
 
 
@@ -39,7 +42,8 @@ def measure_of(data: Dataset) -> Measure:
     """Accuracy for one label per example, squared error for numbers.
 
     Raises:
-        ValueError: several labels per example, or a part that the protocol needs is missing.
+        ValueError: several labels per example, an unknown number of classes, targets whose square
+            float32 cannot hold, or a part that the protocol needs is missing.
     """
     for name in ("valid", "test"):
         if getattr(data, name) is None:
@@ -48,11 +52,23 @@ def measure_of(data: Dataset) -> Measure:
                 "judged on test."
             )
     if not data.is_classification:
+        for name, part in data.parts().items():
+            if part.in_memory and np.abs(part.y).max() > LARGEST:
+                raise ValueError(
+                    f"dataset: targets of {data.name!r} reach {np.abs(part.y).max():.3g} in its "
+                    f"{name} part, expected at most {LARGEST:.0e}: their squared errors would be "
+                    "infinite in float32. Divide them by what is usual."
+                )
         return SQUARED
     if data.target_shape != ():
         raise ValueError(
             f"dataset: expected one label per example, {data.name!r} has targets of shape "
             f"{data.target_shape}."
+        )
+    if data.num_classes is None:
+        raise ValueError(
+            f"dataset: how many classes {data.name!r} has is not known, as its training rows stay "
+            "on the disk; name them with classes=[...]."
         )
     return ACCURACY
 
@@ -82,7 +98,7 @@ def load_ready(name: str) -> Dataset:
             "jaxnets.data.load(path, target=...), and give it to jaxnets.study.run(..., data=...)."
         )
     data: Any = load(name)
-    if data.name != "mnist1d":
+    if name != "mnist1d":  # a file may be called so as well
         data = data.standardized()
     return data if data.is_classification else _standard_targets(data)
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -64,11 +65,10 @@ class DepthWidth:
             for value in values:
                 if values.count(value) > 1:
                     raise ValueError(f"{name}: expected different values, got {value} twice.")
-        for depth in self.depths:
-            _integer("depths", depth, 1)
+        object.__setattr__(self, "depths", tuple(_integer("depths", d, 1) for d in self.depths))
         for name in ("params", "seeds", "epochs", "batch_size"):
-            _integer(name, getattr(self, name), 1)
-        _integer("key", self.key, 0)
+            object.__setattr__(self, name, _integer(name, getattr(self, name), 1))
+        object.__setattr__(self, "key", _integer("key", self.key, 0))
         if self.key >= 2**32:
             raise ValueError(f"key: expected less than 2**32, got {self.key}.")
         object.__setattr__(
@@ -92,16 +92,18 @@ class DepthWidth:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
-def _integer(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
+def _integer(name: str, value: object, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):  # NumPy's are, too
         raise TypeError(f"{name}: expected an integer, got {value!r}.")
     if value < least:
         raise ValueError(f"{name}: expected at least {least}, got {value}.")
+    return int(value)
 
 
 def _positive(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: expected a number, got {value!r}.")
-    if not (math.isfinite(value) and value > 0):
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name}: expected a positive number, got {value}.")
-    return float(value)
+    return number

@@ -68,12 +68,13 @@ class Report:
         base, seeds = rows[0]["base_depth"], rows[0]["seeds"]
         start = f"Against depth {base}, paired over {seeds} seed{'' if seeds == 1 else 's'}"
         if seeds > 1:
-            # The seeds are a sample, the test rows always the same: of others nothing is said.
+            # The seeds are a sample. The rates were chosen with them, and the test rows are always
+            # the same: of others nothing is said.
             start += (
-                " (95 % interval for other seeds, on these test rows)"
+                " (95 % interval for other seeds, at these rates and on these test rows)"
                 if len(rows) == 1
-                else " (the intervals hold together with 95 % confidence for other seeds, on these "
-                "test rows)"
+                else " (the intervals hold together with 95 % confidence for other seeds, at these "
+                "rates and on these test rows)"
             )
         return f"{start}: {'; '.join(parts)}."
 
@@ -95,7 +96,12 @@ class Report:
         rates, lines = self.question.learning_rates, []
         rows = self.summary.to_dict("records")
         # A loss that is infinite decides: whoever was chosen with one, it was the same everywhere.
-        nowhere = [r["depth"] for r in rows if r["diverged_chosen"] and not self.measure.rising]
+        nowhere = [
+            row["depth"]
+            for row in rows
+            if row["diverged_chosen"]
+            and (not self.measure.rising or row["diverged"] == row["members"])
+        ]
         if nowhere:
             plural = "s" if len(nowhere) > 1 else ""
             lines.append(

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int]
 
+LEAST = 1e-4
+"""Per cent: of an accuracy, one row of a million. Less is what rounding leaves of nothing."""
+
 
 def plan_table(plan: "Plan", shapes: Sequence[Shape], behind: Sequence[int] = ()) -> Table:
     """What is going to be trained.
@@ -96,12 +99,15 @@ def result_table(summary: pd.DataFrame, question: DepthWidth, measure: Measure) 
 
 def show(measure: Measure, value: float) -> str:
     """A value in the measure's unit, without the unit; of a large one three digits, and of an error
-    that is small.
+    that is small. What is not nothing is not shown as 0.0: the end of an interval has a side.
     """
     shown = value * measure.scale
     if abs(shown) >= 1000 or (not measure.rising and 0 < abs(shown) < 0.01):
         return f"{shown:.3g}"
-    return f"{shown:.{1 if measure.rising else 3}f}"
+    if measure.rising and LEAST <= abs(shown) < 0.05:
+        return f"{shown:.1g}"
+    digits = 1 if measure.rising else 3
+    return f"{round(shown, digits) + 0.0:.{digits}f}"  # never "-0.0"
 
 
 def interval(measure: Measure, low: float, high: float) -> str:

@@ -44,7 +44,8 @@ class Recipe:
             the whole training part is full-batch training, without shuffling.
         metrics: names and functions, measured beside the loss; per example, like losses.
         shuffle: a new order in every epoch, or the order of the data in all of them.
-        augment: ``(key, x) -> x``, applied to the inputs of every training step.
+        augment: ``(key, x) -> x`` of a whole batch, ``(batch, ...)`` to the same shape, applied to
+            the inputs of every training step; the key is a step's own.
         keep: the weights of the end or those that were best on ``monitor``.
         monitor: the record that selects the best weights, such as ``"valid_loss"``.
         mode: whether a smaller (``"min"``) or a larger monitor (``"max"``) is better; ``"auto"``:

@@ -137,14 +137,14 @@ def test_programs_are_compiled_before_any_of_them_runs(tmp_path, monkeypatch):
         ((2,), 1, "Against depth 1, paired over 1 seed: depth 2 differs by"),
         (
             (2,), 8,
-            "Against depth 1, paired over 8 seeds (95 % interval for other seeds, on these test "
-            "rows): depth 2 is better, 3.0 ",
+            "Against depth 1, paired over 8 seeds (95 % interval for other seeds, at these rates "
+            "and on these test rows): depth 2 is better, 3.0 ",
         ),
         (
             (2, 3), 8,
             "Against depth 1, paired over 8 seeds (the intervals hold together with 95 % "
-            "confidence for other seeds, on these test rows): depth 2 is better, 3.0 points "
-            "[1.0, 5.0]; depth 3 is better, 3.0 ",
+            "confidence for other seeds, at these rates and on these test rows): depth 2 is "
+            "better, 3.0 points [1.0, 5.0]; depth 3 is better, 3.0 ",
         ),
     ],
 )  # fmt: skip
@@ -232,6 +232,15 @@ def test_a_regression_is_judged_by_its_squared_error(tmp_path):
     assert row["test_loss_low"] <= row["test_loss"] <= row["test_loss_high"]
     assert report.paired.empty
     assert report.sentences()[0].startswith("Depth 1 chose the largest rate tried, 0.03")
+
+
+def test_numbers_of_numpy_are_numbers():
+    asked = DepthWidth(
+        seeds=np.int64(3), depths=list(np.arange(1, 3)), learning_rates=[np.float64(0.1)]
+    )
+    assert json.dumps(asked.to_json()) == json.dumps(
+        DepthWidth(seeds=3, depths=[1, 2], learning_rates=[0.1]).to_json()
+    )
 
 
 @pytest.mark.parametrize(

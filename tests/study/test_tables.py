@@ -22,23 +22,39 @@ from jaxnets.study.tables import show
         (SQUARED, 0.000412345, "0.000412"),
         (SQUARED, -0.00912, "-0.00912"),
         (SQUARED, 0.0, "0.000"),
-        (ACCURACY, 0.00004, "0.0"),
+        (ACCURACY, 0.00004, "0.004"),
+        (ACCURACY, -0.00043, "-0.04"),
+        (ACCURACY, 0.000499, "0.05"),
+        (ACCURACY, -1e-9, "0.0"),
+        (ACCURACY, 0.0, "0.0"),
     ],
 )
 def test_values_are_short(measure: Measure, value: float, shown: str):
     assert show(measure, value) == shown
 
 
+BEYOND = "Depth 3 chose the largest rate tried, 1: a better one may lie beyond it."
+
+
 @pytest.mark.parametrize(
-    ("measure", "diverged", "sentence"),
+    ("measure", "diverged", "members", "sentence"),
     [
-        (SQUARED, 2, "Depth 3: at every rate some seeds diverged."),
-        (SQUARED, 0, "Depth 3 chose the largest rate tried, 1: a better one may lie beyond it."),
-        (ACCURACY, 2, "Depth 3 chose the largest rate tried, 1: a better one may lie beyond it."),
+        (SQUARED, 2, 6, "Depth 3: at every rate some seeds diverged."),
+        (SQUARED, 0, 6, BEYOND),
+        (
+            ACCURACY,
+            2,
+            6,
+            BEYOND,
+        ),
+        (ACCURACY, 2, 4, "Depth 3: at every rate some seeds diverged."),  # all did
     ],
 )
-def test_where_every_rate_diverges_none_lies_beyond(measure: Measure, diverged: int, sentence: str):
-    rows = pd.DataFrame([{"depth": 3, "learning_rate": 1.0, "diverged_chosen": diverged}])
+def test_where_every_rate_diverges_none_lies_beyond(
+    measure: Measure, diverged: int, members: int, sentence: str
+):
+    counts = {"diverged_chosen": diverged, "diverged": 2 * diverged, "members": members}
+    rows = pd.DataFrame([{"depth": 3, "learning_rate": 1.0, **counts}])
     question = DepthWidth(depths=[3], learning_rates=[1.0, 0.5])
     found = Report(question, measure, rows, pd.DataFrame(), Path()).sentences()
     assert found[0] == sentence and len(found) == 1 + (diverged > 0)
