@@ -3,7 +3,7 @@
 Everything below is a function of a key. The loop in the middle is all there is to training; `fit`
 runs the same loop, compiled as a whole and for many networks at once. At the end both are compared.
 
-    python examples/01_one_network_by_hand.py [folder for the figure]
+    python examples/01_one_network_by_hand.py [folder for the figure]   # else runs/examples
 """
 
 import sys
@@ -91,6 +91,7 @@ axes.plot(curve.epoch, curve.valid_loss, color="#D55E00", ls="--", label="valida
 axes.set(xlabel="epoch", ylabel="cross-entropy (nats)", title="MNIST-1D, MLP 40-64-64-10")
 axes.set_xticks(range(0, EPOCHS + 1, 5))
 axes.legend(frameon=False)
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "figures"
-folder.mkdir(parents=True, exist_ok=True)
-figure.savefig(folder / "01_one_network_by_hand.png", dpi=150)
+path = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/examples") / "01_one_network_by_hand.png"
+path.parent.mkdir(parents=True, exist_ok=True)
+figure.savefig(path, dpi=150)
+print(f"figure: {path}")

@@ -3,7 +3,7 @@
 A learning rate is a number, so it costs nothing to give every member its own: all rates and seeds
 of one width are members of one compiled program. A width is a shape: another program.
 
-    python examples/03_sweep.py [folder for the figure]
+    python examples/03_sweep.py [folder for the figure]   # else runs/examples
 """
 
 import sys
@@ -72,6 +72,7 @@ right.set_xscale("log", base=2)
 right.set_xticks(WIDTHS, WIDTHS)
 right.set(xlabel="width of both hidden layers", ylabel="test accuracy (%)",
           title="Test, at the chosen rate")  # fmt: skip
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "figures"
-folder.mkdir(parents=True, exist_ok=True)
-figure.savefig(folder / "03_sweep.png", dpi=150)
+path = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/examples") / "03_sweep.png"
+path.parent.mkdir(parents=True, exist_ok=True)
+figure.savefig(path, dpi=150)
+print(f"figure: {path}")

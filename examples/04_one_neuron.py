@@ -4,7 +4,7 @@ Three patients: the size of a tumour, and how long they survived. One neuron wit
 predicts w * size + b. Gradient descent starts at w = b = 0.01 and follows the slope of the sum of
 squared errors.
 
-    python examples/04_one_neuron.py [folder for the figure]
+    python examples/04_one_neuron.py [folder for the figure]   # else runs/examples
 """
 
 import sys
@@ -86,6 +86,7 @@ right.plot(line, slope * line + intercept, "k:", label="least squares")
 right.plot(size, survival, "o", color="black", ms=7)
 right.set(xlabel="tumour size", ylabel="survival", title="The neuron's line", ylim=(-0.2, 4.2))
 right.legend(title="after step", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "figures"
-folder.mkdir(parents=True, exist_ok=True)
-figure.savefig(folder / "04_one_neuron.png", dpi=150)
+path = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/examples") / "04_one_neuron.png"
+path.parent.mkdir(parents=True, exist_ok=True)
+figure.savefig(path, dpi=150)
+print(f"figure: {path}")

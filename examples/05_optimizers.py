@@ -2,9 +2,9 @@
 
 The valley is f(x, y) = x^2 / 100 + y^2: steep across, almost flat along. Plain gradient descent has
 to choose between zigzags and crawling; every other method is an answer to that. Each runs with
-sixty learning rates up to 2 at once, and its best is shown.
+sixty learning rates up to 2 at once, and its best is shown (Adagrad would take a larger one).
 
-    python examples/05_optimizers.py [folder for the figures]
+    python examples/05_optimizers.py [folder for the figures]   # else runs/examples
 """
 
 import sys
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
+from scipy import stats
 
 import jaxnets as jn
 
@@ -51,8 +52,7 @@ def descend(optimizer, learning_rate):
 
 
 figure, panels = plt.subplots(2, 3, figsize=(10, 4.4), layout="constrained")
-xs, ys = jnp.meshgrid(jnp.linspace(-8, 4, 160), jnp.linspace(-2.6, 2.6, 80))
-surface = valley(jnp.stack([xs, ys]))
+x, y = points = jnp.stack(jnp.meshgrid(jnp.linspace(-8, 4, 160), jnp.linspace(-2.6, 2.6, 80)))
 print(f"valley: steps until the height stays below {NEAR} (start: {valley(START):.2f})")
 for (name, (optimizer, _)), axes in zip(OPTIMIZERS.items(), panels.flat, strict=True):
     rates = jnp.geomspace(0.01, 2.0, 60)
@@ -61,13 +61,13 @@ for (name, (optimizer, _)), axes in zip(OPTIMIZERS.items(), panels.flat, strict=
     needed = STEPS + 1 - np.argmax(above[:, ::-1], axis=1)
     best = int(np.argmin(needed))
     print(f"  {name:10} {needed[best]:3} steps at rate {rates[best]:.2g}")
-    axes.contour(xs, ys, surface, [NEAR, 0.09, 0.25, 0.5, 1, 2, 4], colors="0.8", linewidths=0.8)
+    axes.contour(x, y, valley(points), [NEAR, 0.09, 0.25, 0.5, 1, 2, 4], colors="0.8", linewidths=1)
     axes.plot(*paths[best].T, "o-", color="#0072B2", ms=2.5, lw=1)
     axes.plot(*START, "ks", 0, 0, "r*", ms=6)
-    title = f"{name}: {needed[best]} steps, rate {rates[best]:.2g}"
-    axes.set(title=title, xlabel="x", ylabel="y", xlim=(-8, 4), ylim=(-2.6, 2.6))
+    axes.set_title(f"{name}: {needed[best]} steps, rate {rates[best]:.2g}")
+    axes.set(xlabel="x", ylabel="y", xlim=(-8, 4), ylim=(-2.6, 2.6))
     axes.label_outer()
-folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "figures"
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/examples")
 folder.mkdir(parents=True, exist_ok=True)
 figure.savefig(folder / "05_optimizers_valley.png", dpi=150)
 
@@ -79,20 +79,21 @@ for optimizer, rates in OPTIMIZERS.values():
 runs = jn.fit(jax.random.key(0), jn.data.mnist1d(), members, loss="softmax_cross_entropy",
               epochs=30, batch_size=100)  # fmt: skip
 shape = (len(OPTIMIZERS), 4, 4, -1)  # optimizers, rates, seeds, epochs
-curves = runs.history["train_loss"].values.reshape(shape).mean(axis=2)
-valid = runs.history["valid_loss"].values.reshape(shape).mean(axis=2)
+losses, valid = (runs.history[f"{of}_loss"].values.reshape(shape) for of in ("train", "valid"))
 
-# An optimizer's task is the training loss, so that chooses the rate here. Whether the network is
-# any good is another question: see its smallest validation loss.
-print("\nMLP 40-64-10 on MNIST-1D: the best of four rates, mean of four seeds")
+# An optimizer's task is the training loss, so that chooses the rate here, not the validation loss.
+print("\nMLP 40-64-10 on MNIST-1D: the best of four rates, mean of four seeds ± half its interval")
 figure, axes = plt.subplots(figsize=(6, 3.8), layout="constrained")
 colors = ("#999999", "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00")
 for i, (name, (_, rates)) in enumerate(OPTIMIZERS.items()):
-    best = int(np.nanargmin(curves[i, :, -1]))  # NaN: one of the four seeds diverged
-    print(f"  {name:10} rate {rates[best]:<5g} training loss {curves[i, best, -1]:.3f}, "
-          f"smallest validation loss {valid[i, best].min():.3f}")  # fmt: skip
-    axes.plot(runs.history.epoch, curves[i, best], ("-", "--")[i % 2], color=colors[i],
-              label=f"{name}, {rates[best]:g}")  # fmt: skip
-axes.set(xlabel="epoch", ylabel="training loss (nats)", title="MNIST-1D, each at its best rate")
+    best = int(np.nanargmin(losses[i, :, :, -1].mean(axis=1)))  # NaN: one of four seeds diverged
+    mean = losses[i, best].mean(axis=0)
+    half = stats.t.ppf(0.975, 3) * stats.sem(losses[i, best])  # of Student's interval
+    print(f"  {name:10} rate {rates[best]:<5g} training loss {mean[-1]:.3f} ± {half[-1]:.3f}, "
+          f"smallest validation loss {valid[i, best].mean(axis=0).min():.3f}")  # fmt: skip
+    label, line = f"{name}, {rates[best]:g}", ("-", "--")[i % 2]
+    axes.plot(runs.history.epoch, mean, line, color=colors[i], label=label)
+    axes.fill_between(runs.history.epoch, mean - half, mean + half, color=colors[i], alpha=0.15)
+axes.set(title="Each at its best; 95 % band", xlabel="epoch", ylabel="training loss", ylim=(0.4, 2))
 axes.legend(title="optimizer, rate", frameon=False)
 figure.savefig(folder / "05_optimizers_network.png", dpi=150)

@@ -12,10 +12,10 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 NUMBER = r"(-?\d+\.?\d*(?:e-?\d+)?)"
 
 
-def run(name: str, folder: Path) -> str:
-    """What an example prints, after its figures are in ``folder``."""
+def run(name: str, where: Path) -> str:
+    """What an example prints."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), str(folder)],
+        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), str(where)],
         env=os.environ | {"MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
@@ -23,10 +23,16 @@ def run(name: str, folder: Path) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def drawn(name: str, folder: Path) -> str:
+    """What an example prints, after its figures are in ``folder``."""
+    text = run(name, folder)
     figures = sorted(folder.glob(f"{name}*.png"))
     assert figures
     assert all(figure.stat().st_size > 10_000 for figure in figures)
-    return done.stdout
+    return text
 
 
 def numbers(pattern: str, text: str) -> list[float]:
@@ -37,14 +43,30 @@ def numbers(pattern: str, text: str) -> list[float]:
 
 
 def test_every_example_is_tested_and_short():
-    scripts = sorted(EXAMPLES.glob("0[1-9]_*.py"))  # 00 is the README's own
+    scripts = sorted(EXAMPLES.glob("*.py"))
     tested = Path(__file__).read_text()
-    assert [s.name for s in scripts if f'run("{s.stem}"' not in tested] == []
+    assert [s.name for s in scripts if f'("{s.stem}"' not in tested] == []
     assert [s.name for s in scripts if len(s.read_text().splitlines()) >= 100] == []
 
 
+def test_the_readme_draws_what_it_shows(tmp_path):
+    text = run("00_readme", tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    assert "Runs(128 members, 4 programs, 30 epochs, 0 diverged) True" in text  # the replay's bits
+    rows = re.findall(r"\n([1-4]) +((?:0\.\d+ *){8})", text)  # of four rates mean and deviation
+    best = {int(depth): max(map(float, row.split()[:4])) for depth, row in rows}
+    assert len(best) == 4 and 0.5 < min(best.values()) <= max(best.values()) < 0.7
+
+
+def test_larger_than_memory(tmp_path):
+    text = run("larger_than_memory", tmp_path)
+    assert "the same history as from memory: True" in text
+    lowest, highest = numbers("validation accuracy of 8 members: # to #", text)
+    assert 0.8 < lowest < highest < 1
+
+
 def test_one_network_by_hand(tmp_path):
-    text = run("01_one_network_by_hand", tmp_path)
+    text = drawn("01_one_network_by_hand", tmp_path)
     by_hand, fit = numbers("training loss, last epoch: by hand #, fit #", text)
     assert by_hand == pytest.approx(fit, abs=2e-4)
     assert 0.5 < by_hand < 0.9
@@ -53,7 +75,7 @@ def test_one_network_by_hand(tmp_path):
 
 
 def test_population_of_seeds(tmp_path):
-    text = run("02_population_of_seeds", tmp_path)
+    text = drawn("02_population_of_seeds", tmp_path)
     for design in ("both random", "only the initial weights", "only the order of the data"):
         mean, deviation, low, high = numbers(rf"{design} +# +# +# to #", text)
         assert 55 < mean < 62
@@ -62,7 +84,7 @@ def test_population_of_seeds(tmp_path):
 
 
 def test_sweep(tmp_path):
-    text = run("03_sweep", tmp_path)
+    text = drawn("03_sweep", tmp_path)
     test = {w: numbers(rf"\n +{w} +# +# % +# ± # %", text) for w in (8, 32, 128)}
     assert test[8][2] < test[32][2] < test[128][2]
     for rate, valid, mean, _ in test.values():
@@ -71,7 +93,7 @@ def test_sweep(tmp_path):
 
 
 def test_one_neuron_to_the_printed_digits(tmp_path):
-    text = run("04_one_neuron", tmp_path)
+    text = drawn("04_one_neuron", tmp_path)
     assert "sum of absolute errors 6.013, sum of squared errors 14.55" in text
     steps = re.findall(rf"step +(\d+): w = +{NUMBER}, b = {NUMBER}, loss +{NUMBER}", text)
     assert steps[:4] == [
@@ -84,7 +106,7 @@ def test_one_neuron_to_the_printed_digits(tmp_path):
 
 
 def test_optimizers(tmp_path):
-    text = run("05_optimizers", tmp_path)
+    text = drawn("05_optimizers", tmp_path)
     names = ("SGD", "momentum", "Nesterov", "Adagrad", "RMSprop", "Adam")
     steps = {name: numbers(rf"{name} +# steps at rate", text)[0] for name in names}
     # Gradient descent at its best: |x| shrinks by 1 - 2 * 0.98 / 100 a step, from 7 to below 1.
