@@ -11,6 +11,8 @@ from benchmarks.cases.settings import Settings
 from benchmarks.record import environment_elsewhere, load, write
 from benchmarks.systems import SYSTEMS
 
+ROUNDS = 5
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -21,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     )
     names = ", ".join(CASES)
     it.add_argument("case", nargs="*", help=f"{names}; without one, all of them")
-    it.add_argument("--rounds", type=int, default=5, help="turns of every row (5)")
+    it.add_argument("--rounds", type=int, default=ROUNDS, help=f"turns of every row ({ROUNDS})")
     it.add_argument("--system", nargs="+", default=(), help=f"only these: {', '.join(SYSTEMS)}")
     it.add_argument("--write", action="store_true", help="keep the results as JSON")
     it.add_argument("--quick", action="store_true", help="tiny sizes: does everything work?")
@@ -40,8 +42,12 @@ def main() -> None:
             it.error(f"--system: expected some of {', '.join(SYSTEMS)}, got {name!r}.")
     if arguments.rounds < 1:
         it.error(f"--rounds: expected at least 1, got {arguments.rounds}.")
-    if arguments.write and (arguments.quick or arguments.system):
-        it.error("--write: only whole results are kept, without --quick and --system.")
+    if arguments.write and (arguments.quick or arguments.system or arguments.rounds < ROUNDS):
+        it.error(
+            f"--write: only whole results are kept, without --quick and --system, of {ROUNDS} "
+            "rounds or more."
+        )
+    rounds = "" if arguments.rounds == ROUNDS else f" --rounds {arguments.rounds}"
     said = Console(stderr=True)
     failed: list[str] = []
     for name in arguments.case or CASES:
@@ -64,7 +70,7 @@ def main() -> None:
         if arguments.write:
             surroundings = {
                 "environment": environment_elsewhere(),
-                "command": f"python -m benchmarks {name} --write",
+                "command": f"python -m benchmarks {name}{rounds} --write",
                 "load_before": before,
                 "took_seconds": round(seconds, 1),
             }

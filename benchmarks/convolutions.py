@@ -8,6 +8,7 @@ how far what was chosen is from the fastest.
 """
 
 import argparse
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -46,6 +47,37 @@ LAYERS: dict[str, tuple[Geometry, Sizes]] = {
 128."""
 
 
+USES: dict[str, dict[str, int]] = {
+    "lenet": {"LeNet_1": 1, "LeNet_2": 1},
+    "mnist1d-cnn": {"MNIST-1D_1": 1, "MNIST-1D_2": 1, "MNIST-1D_3": 1},
+    "resnet20": {
+        "ResNet_3": 1, "ResNet_16": 6, "ResNet_16_32": 1, "ResNet_32": 5, "ResNet_32_64": 1,
+        "ResNet_64": 5,
+    },
+}  # fmt: skip
+"""How often a step of a case has each; the input of the first needs no gradient."""
+
+
+def milliseconds(case: str, result: dict[str, Any]) -> float:
+    """What the convolutions of one step of a case and their gradients take of the cores, each in
+    the way that is chosen for it.
+
+    Args:
+        case: one of `USES`.
+        result: what was stored.
+    """
+    found = {
+        (row["layer"], row["wanted"]): row["measured_ms"] for row in result["rows"] if row["chosen"]
+    }
+    first = next(iter(USES[case]))
+    return sum(
+        times * found[layer, role]
+        for layer, times in USES[case].items()
+        for role in ROLES
+        if (layer, role) != (first, "input")
+    )
+
+
 def main() -> None:
     """Measure, print a table, and store the result if asked."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -53,6 +85,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--write", action="store_true", help="store the result as JSON")
     arguments = parser.parse_args()
+    if arguments.write and len(arguments.layers) < len(LAYERS):
+        parser.error("--write: only whole results are kept, without --layers.")
     table = Table(title="Milliseconds of the cores per call: estimated, measured")
     for column in ("layer", "wanted", "chosen", "all, measured (estimated)", "chosen / best"):
         table.add_column(column, overflow="fold")

@@ -104,7 +104,8 @@ def _times(axes: Axes, rows: list[dict[str, Any]], field: str) -> None:
                 axes.plot(*zip(*own, strict=True), line, color=color, ms=4, lw=1.2, label=label)
     axes.set(xscale="log", yscale="log", xlabel="batch", ylabel="µs per step of a member")
     _plain(axes)
-    axes.plot([], [], "x:", color="0.4", ms=4, lw=1.2, label="torch, eager")
+    axes.plot([], [], "o-", color="0.4", ms=4, lw=1.2, label="jaxnets, 8 members")
+    axes.plot([], [], "x:", color="0.4", ms=4, lw=1.2, label="torch, eager, 1")
     axes.legend(frameon=False, fontsize=8)
 
 
@@ -209,7 +210,45 @@ def sweep(result: dict[str, Any]) -> Figure:
     right.plot(widths, found[:, 1], "o-", color=OWN, ms=4)
     right.set(xscale="log", xlabel="units per layer", ylabel="test loss")
     published = f"{result['published_seconds']:.0f} s published, on another machine"
-    left.set_title(f"{result['seconds']:.0f} s here; {published}", fontsize="medium")
+    left.set_title("one network per width", fontsize="medium")
+    right.set_title(f"{result['seconds']:.0f} s here; {published}", fontsize="medium")
+    for axes in (left, right):
+        axes.set_xticks(widths[::3], [str(width) for width in widths[::3]])
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    return figure
+
+
+def depth_vs_width(result: dict[str, Any]) -> Figure:
+    """Accuracy, time of a step and memory by width, a line per depth; dotted in bfloat16."""
+    rows = result["rows"]
+    depths = sorted({row["depth"] for row in rows})
+    figure = Figure(figsize=(11, 3.6), layout="constrained", dpi=140)
+    panels = figure.subplots(1, 3)
+    for depth, color in zip(depths, _shades(len(depths)), strict=True):
+        for dtype, line in (("float32", "o-"), ("bfloat16", "s:")):
+            own = [row for row in rows if (row["depth"], row["dtype"]) == (depth, dtype)]
+            if not own:
+                continue
+            widths = [row["width"] for row in own]
+            label = f"depth {depth}" if dtype == "float32" else None
+            style: dict[str, Any] = {"color": color, "ms": 4, "lw": 1.2, "label": label}
+            half = [(row["test_high"] - row["test_low"]) / 2 for row in own]
+            accuracy = [row["test_accuracy"] for row in own]
+            panels[0].errorbar(widths, accuracy, half, fmt=line, capsize=2, **style)
+            panels[1].plot(widths, [row["microseconds_per_step"] for row in own], line, **style)
+            panels[2].plot(widths, [row["member_bytes"] / 2**20 for row in own], line, **style)
+    for axes, title, unit in (
+        (panels[0], "test accuracy, 95 % intervals", "%"),
+        (panels[1], "time of a step", "µs per step of a member"),
+        (panels[2], "memory of a member", "MiB of weights and Adam's moments"),
+    ):
+        axes.set(xscale="log", xlabel="units of every hidden layer", ylabel=unit, title=title)
+    for axes in panels[1:]:
+        axes.set_yscale("log")
+    for axes in panels:
+        _plain(axes)
+        axes.set_xticks(sorted({row["width"] for row in rows}))
+    panels[0].legend(frameon=False, fontsize=8)
     return figure
 
 
@@ -236,5 +275,6 @@ def draw(name: str, result: dict[str, Any], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.png"
     with matplotlib.rc_context(STYLE):
-        FIGURES[name](result).savefig(path, metadata={"Software": None})
+        kind = FIGURES.get(name, depth_vs_width)  # of which there is one for each platform
+        kind(result).savefig(path, metadata={"Software": None})
     return path

@@ -44,7 +44,8 @@ def page(folder: Path = FOLDER / "figures") -> str:
         parts.append(_section(name, result, f"figures/{path.name}"))
     for path in sorted(RESULTS.glob("depth_vs_width-*.json")):
         if (found := read(path.stem)) is not None:
-            parts.append(_depth_vs_width(found))
+            drawn = draw(path.stem, found, folder)
+            parts.append(_depth_vs_width(found, f"figures/{drawn.name}"))
     missing = [f"`{name}`" for name in CASES if name not in results]
     if missing:
         parts.append(f"Not recorded yet: {', '.join(missing)}.\n")
@@ -90,14 +91,17 @@ def _section(name: str, result: dict[str, Any], figure: str) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _depth_vs_width(result: dict[str, Any]) -> str:
+def _depth_vs_width(result: dict[str, Any], figure: str) -> str:
     found = result["ceilings"].items()
     said = [f"- {depth_vs_width.ceilings_text(dtype, ceiling)}" for dtype, ceiling in found]
     parts = [
         f"## Depth against width: {result['title']}\n",
-        f"`{result['command']}`, {_machine(result['environment'])}\n",
+        f"`{result['command']}`, {_machine(result['environment'])}; medians of {result['rounds']} "
+        "rounds.\n",
+        f"![{result['title']}]({figure})\n",
         *said,
         "",
+        f"{depth_vs_width.NOTE}\n",
         markdown(list(depth_vs_width.COLUMNS), depth_vs_width.table_cells(result["rows"]), 0),
     ]
     return "\n".join(parts)
@@ -118,9 +122,12 @@ def _machine(environment: dict[str, Any]) -> str:
     )  # fmt: skip
     machine = environment["machine"]
     devices = machine["devices"]
+    commit = f", commit {environment['commit']}" if environment.get("commit") else ""
+    if environment.get("tree") == "changed":
+        commit += " and changes"
     flags = f", XLA_FLAGS={machine['XLA_FLAGS']}" if machine.get("XLA_FLAGS") else ""
     return (
-        f"{environment['date']}: {environment['cores']} cores, {_processor(machine)}, "
+        f"{environment['date']}{commit}: {environment['cores']} cores, {_processor(machine)}, "
         f"{devices['count']} x {devices['kind']}{flags}; Python {environment['python']}, {versions}"
         + (f", {peers}" if peers else "")
     )

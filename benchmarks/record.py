@@ -6,6 +6,7 @@
 import datetime
 import json
 import os
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,29 @@ def environment() -> dict[str, Any]:
 
     return {
         "date": datetime.date.today().isoformat(),
+        **commit(Path(__file__).parent),
         **identity(jax.local_devices()),
         **surroundings(),
         **{name: version for name in PEERS if (version := _version(name))},
     }
+
+
+def commit(place: Path) -> dict[str, Any]:
+    """Of which commit the files at ``place`` are, and whether all but results are as it has them;
+    nothing where git does not know.
+    """
+    sources = [":(top)", ":(top,exclude)benchmarks/results"]
+    asked = (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", *sources])
+    try:
+        name, changed = (
+            subprocess.run(
+                ["git", "-C", str(place), *words], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for words in asked
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"commit": name, "tree": "changed" if changed else "clean"}
 
 
 def environment_elsewhere() -> dict[str, Any]:

@@ -22,14 +22,15 @@ PROBLEM = Problem("mlp", "mnist1d", 4000, 32, widths=(64, 64))
 FIRST = ("jaxnets", "flax-loop", "flax-scan", "torch", "keras", "sklearn")
 """The systems that are timed to their first metric."""
 
-CACHED = ("jaxnets", "flax-loop", "flax-scan")
+CACHED = ("jaxnets", "flax-loop", "flax-scan", "keras")
 """Those that are timed with JAX's persistent compilation cache, too."""
 
+WITHOUT, WITH = "import jax, flax, optax", "the same and all of jaxnets"
 IMPORTS = {
     "python": "pass",
-    "import jax, flax": "import jax, flax.linen, optax",
-    "import jax, flax, jaxnets": "import jax, flax.linen, optax, jaxnets",
-    "the same and every room": (
+    WITHOUT: "import jax, flax.linen, optax",
+    f"{WITHOUT}, jaxnets": "import jax, flax.linen, optax, jaxnets",
+    WITH: (
         "import jax, flax.linen, optax, jaxnets as jn; "
         "jn.fit, jn.nn, jn.data, jn.optim, jn.losses; "
         "import jaxnets.cli, jaxnets.study.session, jaxnets.verify.checks"

@@ -41,13 +41,17 @@ def shapes() -> list[tuple[int, ...]]:
     return equal + [(width, width) for width in WIDTHS]
 
 
-def step_bytes(one: Problem) -> float:
-    """Bytes that a step must move if nothing stays in a cache: parameters and Adam's two moments
-    read and written, the gradient written and read; every activation and every error written and
-    read once.
+def step_bytes(one: Problem, number: int = 4) -> float:
+    """Bytes that a step must move at least if nothing stays in a cache from one to the next:
+    parameters and Adam's two moments read and written, the gradient written and read; every
+    activation and every error written and read once. Not what a counter in the processor says.
+
+    Args:
+        one: the network and its batch.
+        number: bytes of an activation or an error; parameters, gradient and moments have 4.
     """
     units = sum(one.sizes)
-    return 4.0 * (8 * one.parameters + 4 * one.batch * units)
+    return 32.0 * one.parameters + 4.0 * number * one.batch * units
 
 
 class Roofline:

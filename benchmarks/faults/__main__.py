@@ -3,10 +3,8 @@
 import argparse
 import json
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -46,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in given.campaigns or CAMPAIGNS:
         made = {
             "command": shlex.join(["python", "-m", "benchmarks.faults", *words]),
-            **commit(Path(__file__).parent),
             **({"note": given.note} if given.note else {}),
         }
         began = perf_counter()
@@ -57,24 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.write:
             store(name, {**made, "environment": record.environment(), **found})
     return status
-
-
-def commit(place: Path) -> dict[str, Any]:
-    """Of which commit the files at ``place`` are, and whether all but results are as it has them;
-    nothing where git does not know.
-    """
-    sources = [":(top)", ":(top,exclude)benchmarks/results"]
-    asked = (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--", *sources])
-    try:
-        name, changed = (
-            subprocess.run(
-                ["git", "-C", str(place), *words], capture_output=True, text=True, check=True
-            ).stdout.strip()
-            for words in asked
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"commit": name, "tree": "changed" if changed else "clean"}
 
 
 def store(name: str, result: dict[str, Any]) -> None:

@@ -1,9 +1,8 @@
-"""``python -m benchmarks.references [experiment ...] [--full] [--out FILE]``."""
+"""``python -m benchmarks.references [experiment ...] [--full] [--write]``."""
 
 import argparse
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter
 
 import jaxnets as jn
@@ -12,7 +11,7 @@ from benchmarks.references.record import RESULTS, Line, keep, show
 
 
 def main() -> None:
-    """Run what is named, print a table of each and keep the numbers."""
+    """Run what is named and print a table of each."""
     quick = ("mnist1d", "learned-rate", "random-labels")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.references", description=__doc__)
     more = f"{', '.join(quick)} (the default, minutes) or double-descent"
@@ -22,7 +21,7 @@ def main() -> None:
     widths = "double-descent: the seven widths that are published, or all of the sweep"
     parser.add_argument("--widths", type=int, choices=(7, 19), default=7, help=widths)
     parser.add_argument("--seeds", type=int, default=5, help="double-descent: networks per width")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the numbers go")
+    parser.add_argument("--write", action="store_true", help="store the numbers as JSON")
     arguments = parser.parse_args()
     experiments: dict[str, Callable[[], list[Line]]] = {
         "mnist1d": mnist1d.experiment,
@@ -42,7 +41,8 @@ def main() -> None:
         seconds = perf_counter() - start
         show(name, lines, seconds)
         kept_as = f"{name}-full" if name == "random-labels" and arguments.full else name
-        keep(arguments.out, kept_as, lines, seconds)
+        if arguments.write:
+            keep(RESULTS, kept_as, lines, seconds)
 
 
 if __name__ == "__main__":

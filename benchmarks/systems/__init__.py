@@ -42,8 +42,8 @@ def cores() -> int:
 
 
 def thread_counts() -> list[int]:
-    """The numbers of threads worth trying."""
-    return sorted({1, 2, cores()} & set(range(1, cores() + 1)))
+    """The numbers of threads worth trying: powers of two, and all cores."""
+    return sorted({2**power for power in range(cores().bit_length())} | {cores()})
 
 
 def threads_label(threads: int) -> str:

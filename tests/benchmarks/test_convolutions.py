@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the benchmarks lie beside the package
 
-from benchmarks.convolutions import LAYERS
+from benchmarks.convolutions import LAYERS, USES, milliseconds
 from benchmarks.record import RESULTS
 from jaxnets.nn.conv_cost import choose
 
@@ -39,3 +39,15 @@ def test_the_choices_are_nearly_the_fastest_that_were_measured(recorded, network
 def test_every_layer_was_measured(recorded):
     assert {layer for layer, _ in recorded} == set(LAYERS)
     assert len(recorded) == 3 * len(LAYERS)
+
+
+def test_the_convolutions_of_a_step_are_added_up():
+    """Each in the chosen way, as often as a step has it; the first needs no gradient of inputs."""
+    rows = [
+        {"layer": layer, "wanted": role, "chosen": chosen, "measured_ms": ms * factor}
+        for layer, ms in (("LeNet_1", 1.0), ("LeNet_2", 10.0))
+        for role in ("input", "kernel", "output")
+        for chosen, factor in ((True, 1.0), (False, 0.1))
+    ]
+    assert milliseconds("lenet", {"rows": rows}) == 2 * 1.0 + 3 * 10.0
+    assert sum(USES["resnet20"].values()) == 19

@@ -261,23 +261,3 @@ def test_each_campaign_is_stored_with_where_it_was_made(
         "python -m benchmarks.faults reruns --count 3 --note 'a word' --write"
     )
     assert made["note"] == "a word" and made["runs"] == 3 and "versions" in made["environment"]
-
-
-def test_the_commit_is_known_and_whether_anything_else_has_changed(tmp_path: Path):
-    assert command.commit(tmp_path) == {}
-
-    def git(*words: str) -> None:
-        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", "-C", str(tmp_path), *who, *words], check=True, capture_output=True)
-
-    git("init")
-    (tmp_path / "a.py").write_text("")
-    git("add", ".")
-    git("commit", "-m", "one")
-    found = command.commit(tmp_path)
-    assert found["tree"] == "clean" and len(found["commit"]) >= 7
-    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
-    (tmp_path / "benchmarks" / "results" / "faults.json").write_text("{}")
-    assert command.commit(tmp_path)["tree"] == "clean"
-    (tmp_path / "a.py").write_text("1")
-    assert command.commit(tmp_path)["tree"] == "changed"

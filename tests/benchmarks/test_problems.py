@@ -1,6 +1,7 @@
 """What the systems are asked to train is what it is said to be."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -8,16 +9,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxnets as jn
+
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the benchmarks lie beside the package
 
 from benchmarks.cases import CASES
 from benchmarks.cases.roofline import BATCHES, ROWS, shapes, step_bytes, work
 from benchmarks.cases.throughput import Throughput
 from benchmarks.problems import LAYERS, Problem, arrays, loaded, stored
-from benchmarks.systems import SYSTEMS, flax_networks
+from benchmarks.protocol import Job
+from benchmarks.systems import SYSTEMS, flax_networks, jaxnets_fit
 
 INPUTS = {"mlp": (40,), "cnn1d": (40,), "lenet": (28, 28, 1), "resnet20": (32, 32, 3)}
 PROBLEMS = [case.problem for case in CASES.values() if isinstance(case, Throughput)]
+
+
+@pytest.mark.parametrize("it", PROBLEMS, ids=lambda it: f"{it.network}-{it.batch}")
+def test_the_plan_counts_the_same_operations(it: Problem, tmp_path: Path):
+    """And those between products; also of convolutions that are computed piece by piece."""
+    small = replace(it, rows=2 * it.batch)
+    data = jaxnets_fit.dataset(Job("jaxnets", small, 1, 1, str(stored(small, tmp_path))))
+    spec = jn.make_spec(
+        jax.random.key(0), data, jn.member(jaxnets_fit.network(small)), epochs=1,
+        loss="softmax_cross_entropy", optimizer=jaxnets_fit.optimizer(small), batch_size=it.batch,
+    )  # fmt: skip
+    [program] = jn.make_plan(spec).programs
+    assert 1.0 < program.step_flops / it.flops < 1.2
 
 
 @pytest.mark.parametrize("it", PROBLEMS, ids=lambda it: f"{it.network}-{it.batch}")
