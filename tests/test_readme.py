@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import jax
+import numpy as np
 
 import jaxnets as jn
 
@@ -17,10 +18,14 @@ def test_the_example_is_the_script():
     assert block and block[1].strip() in (ROOT / "examples/00_readme.py").read_text()
 
 
-def test_the_example_with_data_of_ones_own(capsys):
-    block = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1]
+def test_the_example_with_data_of_ones_own(capsys, tmp_path, monkeypatch):
+    train, save = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[1:]
     names = {"jax": jax, "jn": jn}
-    exec(block.replace("epochs=100", "epochs=3"), names)
+    exec(train.replace("epochs=100", "epochs=3"), names)
+    monkeypatch.chdir(tmp_path)
+    exec(save, names)
+    with np.load(tmp_path / "network.npz") as saved:
+        assert {"Dense_0/kernel", "Dense_1/bias", "scaling/std"} <= set(saved)
     assert "'kernel': (10," in capsys.readouterr().out and len(names["runs"]) == 10
 
 
