@@ -1,8 +1,8 @@
-"""What the forms of an update of the parameters cost: ``python -m benchmarks.updates``.
+"""What jaxnets writes otherwise than its libraries do: ``python -m benchmarks.updates``.
 
 Training as it is; with the kernels copied in every step, as XLA does by itself
-(`jaxnets.compilation.IN_PLACE`); with Adam as Optax divides (`jaxnets.adam`). All in one process,
-in turns.
+(`jaxnets.compilation.IN_PLACE`); with Adam as Optax divides (`jaxnets.adam`); with batch
+normalisation as JAX differentiates Flax's (`jaxnets.nn.batch_norm`). All in one process, in turns.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import jax
 import optax
+from flax import linen as nn
 from rich.console import Console
 from rich.table import Table
 
@@ -30,12 +31,33 @@ from benchmarks.problems import stored
 from benchmarks.protocol import Job
 from benchmarks.systems.jaxnets_fit import dataset, fit
 from jaxnets import optim
+from jaxnets.nn import batch_norm, norm
 from jaxnets.population import program, workshop
 
 
 def compile_plainly(lowered: Any, backend: str, options: dict[str, Any] | None = None) -> Any:
     """As XLA does by itself."""
     return lowered.compile(options)
+
+
+class FlaxBatchNorm(nn.Module):
+    """Flax's, called as jaxnets calls its own."""
+
+    epsilon: float
+    dtype: Any
+    scale_init: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """``x`` normalised."""
+        return nn.BatchNorm(
+            use_running_average=not train,
+            momentum=batch_norm.MOMENTUM,
+            epsilon=self.epsilon,
+            use_fast_variance=False,
+            scale_init=self.scale_init,
+            dtype=self.dtype,
+        )(x)
 
 
 @dataclass
@@ -58,41 +80,58 @@ class Way:
             yield
 
 
-def ways() -> list[Way]:
-    """The first is what jaxnets does."""
-    return [
-        Way("as it is"),
-        Way("kernels copied", (workshop, "compile_in_place", compile_plainly)),
-        Way("divided as by Optax", (optim, "scale_by_adam", optax.scale_by_adam)),
-    ]
+AS_IT_IS = Way("as it is")
+COPIED = Way("kernels copied", (workshop, "compile_in_place", compile_plainly))
+DIVIDED = Way("Optax's Adam", (optim, "scale_by_adam", optax.scale_by_adam))
+DIFFERENTIATED = Way("Flax's BatchNorm", (norm, "BatchNorm", FlaxBatchNorm))
+WAYS = (AS_IT_IS, COPIED, DIVIDED, DIFFERENTIATED)
 
 
-def jobs() -> list[tuple[str, Job, int | None]]:
-    """What is trained: its title, the job, the lanes."""
-    case = CASES["small-mlp"]
-    assert isinstance(case, Throughput)
+@dataclass(frozen=True)
+class Case:
+    """What is trained, and the ways that make a difference to it, after `AS_IT_IS`."""
+
+    title: str
+    job: Job
+    ways: tuple[Way, ...]
+    lanes: int | None = None
+
+
+def cases() -> list[Case]:
+    """One per row."""
+    small, resnet = CASES["small-mlp"], CASES["resnet20"]
+    assert isinstance(small, Throughput)
+    assert isinstance(resnet, Throughput)
     wide, epochs = work((1024, 1024), 4)
+    dense, normalised = (COPIED, DIVIDED), (DIFFERENTIATED,)
     return [
-        ("40-64-64-10, batch 32", Job("jaxnets", case.problem, 32, 4), None),
-        ("the same, 16 lanes", Job("jaxnets", case.problem, 32, 4), 16),
-        ("40-1024-1024-10, batch 4", Job("jaxnets", wide, 2, epochs), None),
+        Case("64-64, batch 32", Job("jaxnets", small.problem, 32, 4), dense),
+        Case("the same, 16 lanes", Job("jaxnets", small.problem, 32, 4), dense, 16),
+        Case("1024-1024, batch 4", Job("jaxnets", wide, 2, epochs), dense),
+        Case("ResNet-20", Job("jaxnets", resnet.problem, 2, 1), normalised),
+        Case("ResNet-20 alone", Job("jaxnets", resnet.problem, 1, 1), normalised),
     ]
 
 
-def measure(job: Job, lanes: int | None, rounds: int) -> list[list[float]]:
-    """Seconds of every way in every round."""
-    found = ways()
-    seconds: list[list[float]] = [[] for _ in found]
+def measure(case: Case, rounds: int) -> dict[str, list[float]]:
+    """Seconds in every round, by the name of the way."""
+    seconds: dict[str, list[float]] = {way.name: [] for way in (AS_IT_IS, *case.ways)}
     with TemporaryDirectory() as folder:
-        data = dataset(replace(job, data=str(stored(job.problem, Path(folder)))))
+        data = dataset(replace(case.job, data=str(stored(case.job.problem, Path(folder)))))
     for number in range(rounds + 1):
-        for way, spent in list(zip(found, seconds, strict=True))[:: -1 if number % 2 else 1]:
+        for way in (AS_IT_IS, *case.ways)[:: -1 if number % 2 else 1]:
             with way.taken():
                 start = time.perf_counter()
-                fit(job, data, number, lanes)
+                fit(case.job, data, number, case.lanes)
             if number:  # the first compiles
-                spent.append(time.perf_counter() - start)
+                seconds[way.name].append(time.perf_counter() - start)
     return seconds
+
+
+def cell(job: Job, first: list[float], spent: list[float]) -> str:
+    """The rate, and how it is to the first one's."""
+    ratio = median(a / b for a, b in zip(first, spent, strict=True))
+    return f"{job.members * job.updates / median(spent):,.4g}  {ratio:.2f}"
 
 
 def main() -> None:
@@ -106,15 +145,15 @@ def main() -> None:
         f"{rounds} rounds; times the first",
         title_justify="left",
     )
-    for column in ("", *(way.name for way in ways())):
+    for column in ("", *(way.name for way in WAYS)):
         table.add_column(column, justify="right" if column else "left")
-    for title, job, lanes in jobs():
-        seconds = measure(job, lanes, rounds)
-        table.add_row(title, *(
-            f"{job.members * job.updates / median(spent):,.0f}  "
-            f"{median(first / own for first, own in zip(seconds[0], spent, strict=True)):.2f}"
-            for spent in seconds
-        ))  # fmt: skip
+    for case in cases():
+        seconds = measure(case, rounds)
+        first = seconds[AS_IT_IS.name]
+        table.add_row(
+            case.title,
+            *(cell(case.job, first, seconds[w.name]) if w.name in seconds else "" for w in WAYS),
+        )
     Console(width=100).print(table)
 
 

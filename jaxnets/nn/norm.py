@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxnets.nn import checks
+from jaxnets.nn.batch_norm import BatchNorm
 from jaxnets.nn.checks import Dtype
 
 NORMS = (None, "batch", "layer")
@@ -83,14 +84,7 @@ def normalize(
         return jnp.ones(shape, dtype) if real is None else real.astype(dtype)
 
     if norm == "batch":
-        return nn.BatchNorm(
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=1e-5 if epsilon is None else epsilon,
-            use_fast_variance=False,
-            scale_init=scale_init,
-            dtype=dtype,
-        )(x)
+        return BatchNorm(1e-5 if epsilon is None else epsilon, dtype, scale_init)(x, train=train)
     return nn.LayerNorm(
         epsilon=1e-6 if epsilon is None else epsilon,
         reduction_axes=tuple(range(1, x.ndim)),

@@ -13,6 +13,7 @@ from jaxnets import losses, rng
 from jaxnets.errors import unknown_name
 from jaxnets.hyper import check_number
 from jaxnets.network import Network
+from jaxnets.nn.batch_norm import BatchNorm
 from jaxnets.train.heard import check_heard
 from jaxnets.train.recipe import GENERAL, GENERAL_BOUNDS, Recipe
 
@@ -158,7 +159,11 @@ def _normalizes_one_alone(network: Network, shape: tuple[int, ...], dtype: Any) 
 
     def look(following: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
         nonlocal alone
-        if isinstance(context.module, nn.BatchNorm) and context.method_name == "__call__" and args:
+        if (
+            isinstance(context.module, nn.BatchNorm | BatchNorm)
+            and context.method_name == "__call__"
+            and args
+        ):
             alone |= args[0].size == args[0].shape[-1]
         return following(*args, **kwargs)
 
