@@ -229,13 +229,12 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="keep the result as JSON")
     arguments = parser.parse_args()
     jn.use_all_cores()
-    platform = jax.default_backend()
     question = Question(
         arguments.depths, arguments.widths, arguments.learning_rates, arguments.seeds,
         arguments.epochs, arguments.batch, arguments.rounds,
     )  # fmt: skip
     rows, ceilings = [], {}
-    for dtype in ("float32",) if platform == "cpu" else ("float32", "bfloat16"):
+    for dtype in ("float32",) if jax.default_backend() == "cpu" else ("float32", "bfloat16"):
         ceilings[dtype] = device_ceilings(dtype)
         rows += measure(question, dtype, ceilings[dtype])
     places = f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}"
@@ -257,7 +256,7 @@ def main() -> None:
             "ceilings": ceilings,
             "rows": rows,
         }
-        print(write(f"depth_vs_width-{platform}", result))
+        print(write("depth_vs_width", result))
 
 
 if __name__ == "__main__":

@@ -262,6 +262,7 @@ FIGURES: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "depth-width": roofline,
     "cold-start": cold_start,
     "scale": scale,
+    "depth_vs_width": depth_vs_width,
 }
 
 
@@ -275,6 +276,5 @@ def draw(name: str, result: dict[str, Any], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.png"
     with matplotlib.rc_context(STYLE):
-        kind = FIGURES.get(name, depth_vs_width)  # of which there is one for each platform
-        kind(result).savefig(path, metadata={"Software": None})
+        FIGURES[name](result).savefig(path, metadata={"Software": None})
     return path

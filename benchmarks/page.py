@@ -1,4 +1,7 @@
-"""``python -m benchmarks.page``: README.md and figures from the recorded results, nothing else."""
+"""``python -m benchmarks.page``: pages and figures from the recorded results, nothing else.
+
+README.md has the aims on all machines, ``results/<machine>/README.md`` everything of one.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,15 +9,16 @@ from typing import Any
 from benchmarks import depth_vs_width
 from benchmarks.cases import CASES, cold_start, roofline, scale, sweep, throughput
 from benchmarks.figures import draw
-from benchmarks.record import RESULTS, read
-from benchmarks.targets import Target, targets
+from benchmarks.record import read
+from benchmarks.targets import Results, Target, targets
 
 FOLDER = Path(__file__).parent
+DEPTH_VS_WIDTH = "depth_vs_width"
 
 HEAD = """# Benchmarks
 
-Made by `python -m benchmarks.page` from the numbers in [results/](results); every number below is
-measured by the command beside it. Do not edit.
+Made by `python -m benchmarks.page` from the numbers in [results/](results), which has a folder for
+every machine; every number is measured by the command that stands with it. Do not edit.
 
     pip install -e '.[bench]'
     python -m benchmarks                    # all cases
@@ -35,17 +39,78 @@ over seeds and 1 %: else it is void, and says why. FLOP/s count the layers' prod
 """
 
 
-def page(folder: Path = FOLDER / "figures") -> str:
-    """The text; figures are drawn into a folder on the way."""
-    results = {name: found for name in CASES if (found := read(name)) is not None}
-    parts = [HEAD, _targets(targets(results))]
-    for name, result in results.items():
-        path = draw(name, result, folder)
-        parts.append(_section(name, result, f"figures/{path.name}"))
-    for path in sorted(RESULTS.glob("depth_vs_width-*.json")):
-        if (found := read(path.stem)) is not None:
-            drawn = draw(path.stem, found, folder)
-            parts.append(_depth_vs_width(found, f"figures/{drawn.name}"))
+def pages(folder: Path = FOLDER) -> dict[Path, str]:
+    """The texts, by where in a folder they belong; figures are drawn into it on the way."""
+    found = read()
+    texts = {Path("README.md"): _overview(found)}
+    for machine, results in found.items():
+        place = Path("results") / machine
+        texts[place / "README.md"] = _machine_page(results, folder / place / "figures")
+    return texts
+
+
+def _overview(found: dict[str, Results]) -> str:
+    """The aims, with a column per machine."""
+    aims = {machine: {it.text: it for it in targets(results)} for machine, results in found.items()}
+    every = {text: it for own in aims.values() for text, it in own.items()}
+    rows = [
+        [text, _bound(it), *(_found(own.get(text)) for own in aims.values())]
+        for text, it in every.items()
+    ]
+    columns = ["what", "aim"]
+    said = []
+    for machine, results in found.items():
+        columns.append(f"[{_title(results)}](results/{machine}/README.md)")
+        own = aims[machine].values()
+        met = sum(it.met is True for it in own)
+        said.append(f"- [{machine}](results/{machine}/README.md): {met} of {len(own)} aims met.")
+    note = (
+        "Where an aim is missed, the number is bold, and the machine's page says what limits it. "
+        "Of 32 members those count that are faster: by themselves, or side by side.\n"
+    )
+    parts = [HEAD, "## Aims\n", *said, "", note, markdown(columns, rows, left=2)]
+    return "\n".join(parts)
+
+
+def _bound(target: Target) -> str:
+    bound = "at least" if target.least else "at most"
+    return f"{bound} {_number(target.wanted)} {target.unit}"
+
+
+def _found(target: Target | None) -> str:
+    """What was found, in short."""
+    if target is None or target.found is None:
+        return "not measured"
+    number = _number(target.found)
+    note = f" ({target.note})" if target.note else ""
+    return (number if target.met else f"**{number}**") + note
+
+
+def _title(results: Results) -> str:
+    """A machine in short."""
+    environment = next(iter(results.values()))["environment"]
+    machine = environment["machine"]
+    devices = machine["devices"]
+    if devices["platform"] == "cpu":
+        return f"{environment['cores']} cores, {_processor(machine)}"
+    return f"{devices['count']} x {devices['kind']}"
+
+
+def _machine_page(results: Results, figures: Path) -> str:
+    """All that was recorded on one machine."""
+    parts = [
+        f"# {_title(results)}\n",
+        "Made by `python -m benchmarks.page`; how it was measured, and other machines: "
+        "[Benchmarks](../../README.md). Do not edit.\n",
+        _aims(targets(results)),
+    ]
+    for name in CASES:
+        if name in results:
+            path = draw(name, results[name], figures)
+            parts.append(_section(name, results[name], f"figures/{path.name}"))
+    if DEPTH_VS_WIDTH in results:
+        path = draw(DEPTH_VS_WIDTH, results[DEPTH_VS_WIDTH], figures)
+        parts.append(_depth_vs_width(results[DEPTH_VS_WIDTH], f"figures/{path.name}"))
     missing = [f"`{name}`" for name in CASES if name not in results]
     if missing:
         parts.append(f"Not recorded yet: {', '.join(missing)}.\n")
@@ -60,16 +125,16 @@ def markdown(columns: list[str], rows: list[list[str]], left: int = 1) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _targets(found: list[Target]) -> str:
+def _aims(found: list[Target]) -> str:
+    """Every aim with its verdict and what limits it."""
     if not found:
         return ""
     rows = []
     for target in found:
-        bound = f"{'at least' if target.least else 'at most'} {_number(target.wanted)}"
         rows.append([
             target.text,
-            f"{bound} {target.unit}",
-            "" if target.found is None else _number(target.found),
+            _bound(target),
+            _found(target),
             target.verdict if target.met else f"**{target.verdict}**",
             target.limit if target.met is False else "",
         ])  # fmt: skip
@@ -160,10 +225,10 @@ def _table(name: str, result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write the page."""
-    path = FOLDER / "README.md"
-    path.write_text(page(), encoding="utf-8")
-    print(path)
+    """Write the pages."""
+    for place, text in pages().items():
+        (FOLDER / place).write_text(text, encoding="utf-8")
+        print(place)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 import datetime
 import json
 import os
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -63,19 +64,43 @@ def load() -> float | None:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
+def machine(environment: dict[str, Any]) -> str:
+    """The name of the folder with the results of one machine: its accelerators, or its processor
+    with so many cores.
+
+    Example:
+        >>> known = {"processor": "AMD EPYC (25, 17)", "devices": {"platform": "cpu"}}
+        >>> machine({"cores": 2, "machine": known})
+        'cpu-2-amd-epyc-25-17'
+    """
+    known = environment["machine"]
+    devices = known["devices"]
+    words = (
+        ("cpu", environment["cores"], known["processor"])
+        if devices["platform"] == "cpu"
+        else (devices["platform"], devices["count"], devices["kind"])
+    )
+    text = re.sub(r"\((R|TM)\)", "", " ".join(map(str, words)))
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def write(name: str, result: dict[str, Any]) -> Path:
-    """Store a result under ``benchmarks/results/``, with its environment unless it brings one."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    """Store a result in the folder of its machine under ``benchmarks/results/``, with its
+    environment unless it brings one.
+    """
     known = {} if "environment" in result else {"environment": environment()}
-    path.write_text(json.dumps({**known, **result}, indent=1) + "\n")
+    result = {**known, **result}
+    path = RESULTS / machine(result["environment"]) / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
     return path
 
 
-def read(name: str) -> dict[str, Any] | None:
-    """A stored result, or None."""
-    path = RESULTS / f"{name}.json"
-    found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+def read() -> dict[str, dict[str, dict[str, Any]]]:
+    """All stored results, by machine and name."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for path in sorted(RESULTS.glob("*/*.json")):
+        found.setdefault(path.parent.name, {})[path.stem] = json.loads(path.read_text())
     return found
 
 

@@ -7,10 +7,9 @@ from typing import Any
 from benchmarks.cases import cold_start
 from benchmarks.cases.scale import own_mib
 from benchmarks.convolutions import milliseconds
-from benchmarks.record import read
 
 Results = dict[str, dict[str, Any]]
-"""The recorded results by case."""
+"""What was recorded on one machine, by case; beside the cases, `benchmarks.convolutions`."""
 
 THROUGHPUT = ("small-mlp", "mnist1d-mlp", "lenet", "mnist1d-cnn", "resnet20")
 TORCH = ("torch", "torch-compile", "torch-func")
@@ -28,6 +27,7 @@ class Target:
         least: whether ``wanted`` is a lower bound; else it is an upper one.
         unit: of both numbers.
         limit: what stands in the way, where something does.
+        note: what is to be known of the number.
     """
 
     text: str
@@ -36,6 +36,7 @@ class Target:
     least: bool = True
     unit: str = "x"
     limit: str = ""
+    note: str = ""
 
     @property
     def met(self) -> bool | None:
@@ -81,7 +82,7 @@ def targets(results: Results) -> list[Target]:
     found: list[Target] = []
     for name, make in MAKERS.items():
         if name in results:
-            found += make(name, results[name])
+            found += make(name, results)
     return found
 
 
@@ -117,10 +118,10 @@ def ratio(a: float | None, b: float | None) -> float | None:
     return None if a is None or b is None else a / b
 
 
-def _mlp(name: str, result: dict[str, Any]) -> Iterator[Target]:
+def _mlp(name: str, results: Results) -> Iterator[Target]:
+    result = results[name]
     population = rate(result, system=OWN, members=32)
     by_itself = rate(result, system="jaxnets", members=32)
-    who = "32 members" if population == by_itself else "32 members side by side"
     ceiling = rate(result, ceiling=True)
     for system, label, wanted in (
         ("torch", "torch eager", 20.0),
@@ -131,13 +132,13 @@ def _mlp(name: str, result: dict[str, Any]) -> Iterator[Target]:
         peer = rate(result, system=system)
         bare = ratio(ceiling, peer)
         yield Target(
-            f"{name}: {who}, against {label}",
+            f"{name}: 32 members, against {label}",
             wanted,
             ratio(population, peer),
             limit="" if bare is None else _of_products(bare, wanted),
         )
     yield Target(
-        f"{name}: {who}, of the batched-matmul ceiling",
+        f"{name}: 32 members, of the batched-matmul ceiling",
         0.7,
         ratio(population, ceiling),
         unit="of it",
@@ -167,11 +168,12 @@ def _alone(name: str, result: dict[str, Any], limit: str) -> Iterator[Target]:
     )
 
 
-def _convolutions(name: str, result: dict[str, Any]) -> Iterator[Target]:
+def _convolutions(name: str, results: Results) -> Iterator[Target]:
+    result = results[name]
     best = rate(result, system=TORCH)
     own = rates(result, system="jaxnets")
     wanted = 2.5 if name == "lenet" else 1.0
-    slow = LIMITS["convolution"].format(share=_share(name, max(own, default=None)))
+    slow = LIMITS["convolution"].format(share=_share(name, results, max(own, default=None)))
     limit = f"{LIMITS['one']} {slow}"
     text = "a population, against torch's best"
     several = ratio(max(own, default=None), best)
@@ -185,9 +187,9 @@ def _convolutions(name: str, result: dict[str, Any]) -> Iterator[Target]:
     yield from _alone(name, result, limit)
 
 
-def _share(name: str, rate: float | None) -> str:
+def _share(name: str, results: Results, rate: float | None) -> str:
     """Of all processor time of a step at the highest rate, that of its convolutions."""
-    result = read("convolutions")
+    result = results.get("convolutions")
     if rate is None or result is None:
         return ""
     cores = result["environment"]["cores"]
@@ -195,21 +197,22 @@ def _share(name: str, rate: float | None) -> str:
     return f", which are {share:.0%} of a step's processor time"
 
 
-def _sweep(name: str, result: dict[str, Any]) -> Iterator[Target]:
+def _sweep(name: str, results: Results) -> Iterator[Target]:
+    result = results[name]
     alone = f"The products of the true widths alone take {result['products_seconds']:.0f} s here."
     yield Target(
         "sweep of 19 widths, cold", 60.0, result["seconds"], least=False, unit="s", limit=alone
     )
-    every = result["compilations"]
-    text = f"sweep: training programs ({every} compilations, with evaluation and helpers)"
     yield Target(
-        text, 4, result["programs"], least=False, unit="programs",
+        "sweep: training programs", 4, result["programs"], least=False, unit="programs",
         limit="Widths that are far apart share no program: padded, they would cost more.",
+        note=f"{result['compilations']} compilations with evaluation and helpers",
     )  # fmt: skip
 
 
-def _roofline(name: str, result: dict[str, Any]) -> Iterator[Target]:
+def _roofline(name: str, results: Results) -> Iterator[Target]:
     """The shape and batch at which we are furthest behind."""
+    result = results[name]
     behind: list[tuple[float, str]] = []
     void = any(row["void"] for row in result["rows"] if row["system"] in ("jaxnets", "torch"))
     for own in result["rows"]:
@@ -227,7 +230,8 @@ def _roofline(name: str, result: dict[str, Any]) -> Iterator[Target]:
     )  # fmt: skip
 
 
-def _cold(name: str, result: dict[str, Any]) -> Iterator[Target]:
+def _cold(name: str, results: Results) -> Iterator[Target]:
+    result = results[name]
     seconds = {row["name"]: row["seconds"] for row in result["rows"] if not row["void"]}
     own, others = seconds.get(cold_start.WITH), seconds.get(cold_start.WITHOUT)
     beyond = None if own is None or others is None else own - others
@@ -235,7 +239,8 @@ def _cold(name: str, result: dict[str, Any]) -> Iterator[Target]:
     yield Target("jaxnets --help", 1.0, seconds.get("jaxnets --help"), least=False, unit="s")
 
 
-def _scale(name: str, result: dict[str, Any]) -> Iterator[Target]:
+def _scale(name: str, results: Results) -> Iterator[Target]:
+    result = results[name]
     rows = {(row["members"], row["epochs"]): row for row in result["rows"] if not row["diverged"]}
     lost = next((row["run_seconds"] for row in result["rows"] if row["diverged"]), None)
     whole = rows.get((320, 16), {}).get("run_seconds")
@@ -266,7 +271,7 @@ def _scale(name: str, result: dict[str, Any]) -> Iterator[Target]:
     )  # fmt: skip
 
 
-MAKERS: dict[str, Callable[[str, dict[str, Any]], Iterator[Target]]] = {
+MAKERS: dict[str, Callable[[str, Results], Iterator[Target]]] = {
     "small-mlp": _mlp,
     "mnist1d-mlp": _mlp,
     "lenet": _convolutions,

@@ -1,5 +1,6 @@
 """Tables, aims and figures from recorded numbers."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the benchmarks lie beside the package
 
+from benchmarks import record
 from benchmarks.cases import CASES
 from benchmarks.cases.throughput import table_cells
 from benchmarks.figures import draw
-from benchmarks.page import markdown, page
+from benchmarks.page import markdown, pages
 from benchmarks.record import read
 from benchmarks.targets import Target, targets
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def row(system: str, rate: float, members: int = 1, **more: Any) -> dict[str, Any]:
@@ -100,13 +104,44 @@ def test_a_table():
     assert markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n|---|---:|\n| x | 1 |\n"
 
 
-def test_the_page_is_what_the_results_say(tmp_path: Path):
-    recorded = [name for name in CASES if read(name) is not None]
-    text = page(tmp_path)
-    for name in recorded:
-        assert CASES[name].title in text and f"figures/{name}.png" in text
-    if recorded:
-        assert (Path(__file__).parents[2] / "benchmarks/README.md").read_text() == text
+def test_the_pages_are_what_the_results_say(tmp_path: Path):
+    texts, recorded = pages(tmp_path), read()
+    assert set(texts) == {
+        Path("README.md"), *(Path("results") / name / "README.md" for name in recorded)
+    }  # fmt: skip
+    for place, text in texts.items():
+        assert (BENCHMARKS / place).read_text(encoding="utf-8") == text
+        for figure in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+            assert (tmp_path / place).with_name("figures").joinpath(Path(figure).name).is_file()
+            assert (BENCHMARKS / place).parent.joinpath(figure).is_file()
+    for name, results in recorded.items():
+        text = texts[Path("results") / name / "README.md"]
+        for case in CASES.keys() & results.keys():
+            assert CASES[case].title in text and f"figures/{case}.png" in text
+
+
+def test_every_machine_has_its_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What one of them lacks was not measured there."""
+
+    def made(**devices: Any) -> dict[str, Any]:
+        return {"cores": 2, "machine": {"processor": "Chip (1, 2)", "devices": devices}}
+
+    def stored(rate: float, **devices: Any) -> dict[str, Any]:
+        rows = [*RESULT["rows"], row("jaxnets", rate, 32), row("keras", 90.0)]
+        return RESULT | {"rows": rows, "environment": made(**devices)}
+
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    record.write("small-mlp", stored(8000.0, platform="cpu"))
+    record.write("small-mlp", stored(2100.0, platform="gpu", count=1, kind="Acme 9000"))
+    record.write("cold-start", {"rows": [], "environment": made(platform="cpu")})
+    monkeypatch.setattr("benchmarks.page._machine_page", lambda *_: "")
+    lines = pages(tmp_path)[Path("README.md")].splitlines()
+    (head,) = (line for line in lines if line.startswith("| what"))
+    assert "[2 cores, Chip (1, 2)](results/cpu-2-chip-1-2/README.md) | [1 x Acme 9000](" in head
+    assert "| small-mlp: 32 members, against torch eager | at least 20 x | 80 | 21 |" in lines
+    assert "| small-mlp: 10,000 members against 32 | at least 0.80 x | **0.21** | 0.81 |" in lines
+    (imports,) = (line for line in lines if line.startswith("| importing"))
+    assert imports.endswith("| not measured | not measured |")
 
 
 @pytest.mark.parametrize(

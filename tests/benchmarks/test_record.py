@@ -6,7 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the benchmarks lie beside the package
 
-from benchmarks.record import commit
+import pytest
+
+from benchmarks import record
+from benchmarks.record import commit, machine, read, write
 
 
 def test_the_commit_is_known_and_whether_anything_else_has_changed(tmp_path: Path):
@@ -27,3 +30,27 @@ def test_the_commit_is_known_and_whether_anything_else_has_changed(tmp_path: Pat
     assert commit(tmp_path)["tree"] == "clean"
     (tmp_path / "a.py").write_text("1")
     assert commit(tmp_path)["tree"] == "changed"
+
+
+@pytest.mark.parametrize(
+    ("processor", "devices", "name"),
+    [
+        ("AMD EPYC (25, 17)", {"platform": "cpu"}, "cpu-2-amd-epyc-25-17"),
+        ("Intel(R) Xeon(R) Processor (6, 207)", {"platform": "cpu"},
+         "cpu-2-intel-xeon-processor-6-207"),
+        ("AMD EPYC (25, 17)", {"platform": "gpu", "count": 8, "kind": "NVIDIA H200"},
+         "gpu-8-nvidia-h200"),
+    ],
+)  # fmt: skip
+def test_every_machine_has_its_folder(
+    processor: str,
+    devices: dict[str, object],
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    made = {"cores": 2, "machine": {"processor": processor, "devices": devices}}
+    assert machine(made) == name
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    assert write("case", {"environment": made, "rows": []}) == tmp_path / name / "case.json"
+    assert read() == {name: {"case": {"environment": made, "rows": []}}}
