@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import jax
@@ -10,6 +11,11 @@ import numpy as np
 import jaxnets as jn
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the benchmarks lie beside the package
+
+from benchmarks.record import read
+from benchmarks.targets import targets
+
 README = (ROOT / "README.md").read_text()
 
 
