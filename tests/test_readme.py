@@ -10,12 +10,12 @@ import numpy as np
 
 import jaxnets as jn
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # the benchmarks lie beside the package
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the benchmarks lie beside the package
 
 from benchmarks.record import read
 from benchmarks.targets import targets
 
+ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
@@ -41,10 +41,26 @@ def cells(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
+MACHINE = read()["cpu-2-amd-epyc-25-17"]
+"""Whose speeds the README has."""
+
+
+def test_where_it_is_behind_is_what_was_recorded():
+    found = {target.text: f"{target.found:.2f}" for target in targets(MACHINE)}
+    seconds = {row["name"]: f"{row['seconds']:.1f} s" for row in MACHINE["cold-start"]["rows"]}
+    several, one = "a population, against torch's best", "one member alone, against the best peer"
+    for text in (
+        f"LeNet trains at {found[f'lenet: {one}']} of the rate of the best peer with one member "
+        f"(at {found[f'lenet: {several}']} of torch's best rate in a population)",
+        f"ResNet-20 at {found[f'resnet20: {one}']} ({found[f'resnet20: {several}']})",
+        f"its first metric after {seconds['jaxnets: first metric']}, one with a hand-written Flax "
+        f"loop after {seconds['Flax, hand-written loop: first metric']}",
+    ):
+        assert text in " ".join(README.split()), text
+
+
 def test_the_speeds_are_the_recorded_ones():
-    result = json.loads(
-        (ROOT / "benchmarks/results/cpu-2-amd-epyc-25-17/small-mlp.json").read_text()
-    )
+    result = MACHINE["small-mlp"]
     recorded = {row["name"]: row["rate"] for row in result["rows"]}
     loop = recorded["Flax, hand-written loop"]
     table = cells("## Speed")
