@@ -2,9 +2,9 @@
 
     python -m benchmarks.convolutions [--layers LeNet_1 ResNet_16 ...] [--rounds 5] [--write]
 
-Measured as `jaxnets.nn.conv_measured.measure` says: inside a compiled loop, in time of the cores.
-Ways that the model takes for ten times slower than the best one are left out. The last column says
-how far what was chosen is from the fastest.
+Measured as `jaxnets.nn.conv_measured.measure` says: inside a compiled loop, in time of the cores,
+in turns. Ways that the model takes for ten times slower than the best one are left out. The last
+column says how far what was chosen is from the fastest.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.record import write
 from jaxnets.nn.conv_cost import Sizes, candidates, choose, estimate
-from jaxnets.nn.conv_measured import measure
+from jaxnets.nn.conv_measured import Question, measure
 from jaxnets.nn.geometry import Geometry
 from jaxnets.nn.trilinear import ROLES
 
@@ -96,11 +96,8 @@ def main() -> None:
         for role in ROLES:
             guesses = {m: estimate(role, m, g, sizes) for m in candidates(g)}
             chosen, least = choose(role, g, sizes), min(guesses.values())
-            measured = {
-                m: measure(role, m, g, sizes, arguments.rounds)
-                for m, guess in guesses.items()
-                if guess < 10 * least
-            }
+            near = [m for m, guess in guesses.items() if guess < 10 * least]
+            measured = measure(Question(role, g, sizes), near, arguments.rounds)
             best = min(measured.values())
             ways = sorted(measured.items(), key=lambda pair: pair[1])
             table.add_row(

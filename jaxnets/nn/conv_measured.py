@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ GAIN = 0.05
 measurements of the same thing may differ by does not decide."""
 
 ROUNDS = 5
-"""Runs of which the median counts."""
+"""Turns of which the median counts."""
 
 DTYPES = {16: jnp.bfloat16, 32: jnp.float32, 64: jnp.float64}
 
@@ -125,8 +125,7 @@ def learn(question: Question) -> Times:
         kept = _place(question)
         found = None if kept is None else _read(kept, question)
         if found is None:
-            role, g, sizes = question
-            found = {method: measure(role, method, g, sizes) for method in worth_trying(question)}
+            found = measure(question, worth_trying(question))
             if kept is not None:
                 found = _keep(kept, question, found)
         _known[question] = found
@@ -144,34 +143,37 @@ def worth_trying(question: Question) -> list[Method]:
 
 
 def measure(
-    role: str,
-    method: Method,
-    g: Geometry,
-    sizes: Sizes,
-    rounds: int = ROUNDS,
-    seconds: float = 0.02,
-) -> float:
-    """The time of one way.
+    question: Question, methods: Sequence[Method], rounds: int = ROUNDS, seconds: float = 0.02
+) -> Times:
+    """The times of some ways, which take turns: what slows the machine for a while slows all.
 
-    It runs inside a compiled loop, as training does, and is fed by an array that is computed anew
+    Each runs inside a compiled loop, as training does, and is fed by an array that is computed anew
     in every round of the loop, as a layer's input is. What counts is the time of the cores, of all
     threads together: less disturbed by other programs than the time on the wall, and what decides
     when every core trains its own member.
 
     Args:
-        role: what is computed.
-        method: the way.
-        g: the geometry.
-        sizes: batch, channels, features, bits.
-        rounds: runs of which the median counts.
-        seconds: about how long a run takes.
+        question: what is computed.
+        methods: the ways.
+        rounds: turns of each, of which the median counts.
+        seconds: about how long a turn takes.
 
     Returns:
-        Milliseconds of the cores per call.
+        Milliseconds of the cores per call, by method.
     """
-    generator = np.random.default_rng(0)
+    timers = {method: _timer(question, method, seconds) for method in methods}
+    found: dict[Method, list[float]] = {method: [] for method in methods}
+    for number in range(rounds):
+        for method in list(timers)[:: -1 if number % 2 else 1]:
+            found[method].append(timers[method]())
+    return {method: statistics.median(spent) * 1e3 for method, spent in found.items()}
+
+
+def _timer(question: Question, method: Method, seconds: float) -> Callable[[], float]:
+    """What measures one way once: seconds of the cores per call. It is compiled and warm."""
+    role, g, sizes = question
     batch, channels, features, bits = sizes
-    dtype = DTYPES[bits]
+    generator, dtype = np.random.default_rng(0), DTYPES[bits]
     shapes = {
         "input": (batch, *g.size, channels),
         "kernel": (*g.window, channels, features),
@@ -200,7 +202,7 @@ def measure(
 
     cores(1)
     count = max(2, min(200, int(seconds / max(cores(2), 1e-6))))
-    return statistics.median(cores(count) for _ in range(rounds)) * 1e3
+    return lambda: cores(count)
 
 
 def _place(question: Question) -> Path | None:

@@ -13,7 +13,7 @@ from jaxnets.devices import traced_for
 from jaxnets.nn import conv_cost, conv_measured, explain_convolutions, measure_convolutions
 from jaxnets.nn.conv_choices import measured_for
 from jaxnets.nn.conv_cost import Method, Sizes
-from jaxnets.nn.conv_measured import Question, choose, learn
+from jaxnets.nn.conv_measured import Question, Times, choose, learn
 from jaxnets.nn.geometry import Geometry
 from jaxnets.nn.trilinear import ROLES
 from jaxnets.population.identity import members
@@ -38,9 +38,10 @@ def clock(monkeypatch: pytest.MonkeyPatch):
     """A machine on which XLA's own convolution is the fastest, and what was measured there."""
     asked: list[tuple[str, Method]] = []
 
-    def measure(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
-        asked.append((role, method))
-        return 1.0 if method.name == "lax" else 2.0 + len(asked)
+    def measure(question: Question, methods: list[Method]) -> Times:
+        start = len(asked)
+        asked.extend((question.role, method) for method in methods)
+        return {m: 1.0 if m.name == "lax" else 3.0 + start + i for i, m in enumerate(methods)}
 
     monkeypatch.setattr(conv_measured, "measure", measure)
     return asked
@@ -68,8 +69,9 @@ def test_the_fastest_is_taken_and_a_fixed_method_stays(cache, clock):
 
 @pytest.mark.parametrize(("lax", "taken"), [(0.96, "winograd"), (0.94, "lax")])
 def test_a_little_faster_does_not_decide(cache, lax, taken, monkeypatch):
+    seconds = {"lax": lax, "winograd": 1.0}
     monkeypatch.setattr(
-        conv_measured, "measure", lambda role, m, g, s: {"lax": lax, "winograd": 1.0}.get(m.name, 9)
+        conv_measured, "measure", lambda _, methods: {m: seconds.get(m.name, 9.0) for m in methods}
     )
     learn(QUESTION)
     assert choose(QUESTION).name == taken
@@ -146,8 +148,28 @@ def test_other_flags_are_another_answer(cache, clock, monkeypatch):
 @on_cpu
 @pytest.mark.parametrize(("bits", "role"), [(32, role) for role in ROLES] + [(16, "output")])
 def test_time_passes(bits, role):
-    sizes = Sizes(2, 3, 4, bits)
-    assert 0 < conv_measured.measure(role, Method("patches"), GEOMETRY, sizes, 1, 1e-4) < 1e3
+    question = Question(role, GEOMETRY, Sizes(2, 3, 4, bits))
+    methods = [Method("patches"), Method("lax")]
+    found = conv_measured.measure(question, methods, rounds=1, seconds=1e-4)
+    assert list(found) == methods and all(0 < ms < 1e3 for ms in found.values())
+
+
+def test_ways_take_turns_and_the_median_counts(monkeypatch):
+    """What slows the machine for a while slows all of them."""
+    turns: list[Method] = []
+    a, b = Method("patches"), Method("lax")
+
+    def timer(question: Question, method: Method, seconds: float):
+        def seconds_per_call() -> float:
+            turns.append(method)
+            slow = 10 if 3 <= len(turns) <= 4 else 1
+            return slow * (1e-3 if method is a else 2e-3)
+
+        return seconds_per_call
+
+    monkeypatch.setattr(conv_measured, "_timer", timer)
+    assert conv_measured.measure(QUESTION, [a, b], rounds=3) == {a: 1.0, b: 2.0}
+    assert turns == [a, b, b, a, a, b]
 
 
 @on_cpu
