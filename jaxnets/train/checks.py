@@ -13,7 +13,6 @@ from jaxnets import losses, rng
 from jaxnets.errors import unknown_name
 from jaxnets.hyper import check_number
 from jaxnets.network import Network
-from jaxnets.nn.batch_norm import BatchNorm
 from jaxnets.train.heard import check_heard
 from jaxnets.train.recipe import GENERAL, GENERAL_BOUNDS, Recipe
 
@@ -149,7 +148,8 @@ def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: Mapping[str, 
 @functools.lru_cache(maxsize=256)
 def _normalizes_one_alone(network: Network, shape: tuple[int, ...], dtype: Any) -> bool:
     """Whether some batch normalisation has one number per feature if a batch is one example; that
-    of a convolution has the places of an image, too.
+    of a convolution has the places of an image, too. It is known by what it keeps, under Flax's
+    names, so that anybody's is.
     """
     alone = False
 
@@ -159,11 +159,8 @@ def _normalizes_one_alone(network: Network, shape: tuple[int, ...], dtype: Any) 
 
     def look(following: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
         nonlocal alone
-        if (
-            isinstance(context.module, nn.BatchNorm | BatchNorm)
-            and context.method_name == "__call__"
-            and args
-        ):
+        normalizes = context.module.has_variable("batch_stats", "mean")
+        if normalizes and context.method_name == "__call__" and args:
             alone |= args[0].size == args[0].shape[-1]
         return following(*args, **kwargs)
 

@@ -47,7 +47,7 @@ def test_cells_and_figure(rows: list[dict[str, Any]], tmp_path: Path):
     inside = table_cells([rows[0] | {"edge": False}])
     assert not inside[0][COLUMNS.index("rate")].endswith("*")
     both = [*rows, *(row | {"dtype": "bfloat16"} for row in rows)]
-    assert draw("depth_vs_width-cpu", {"rows": both}, tmp_path).stat().st_size > 10_000
+    assert draw("depth_vs_width", {"rows": both}, tmp_path).stat().st_size > 10_000
 
 
 def test_lanes_on_an_accelerator_are_the_members(monkeypatch: pytest.MonkeyPatch):

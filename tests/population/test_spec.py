@@ -3,6 +3,7 @@
 import itertools
 import warnings
 
+import flax.linen as nn
 import jax
 import numpy as np
 import optax
@@ -13,6 +14,15 @@ from jaxnets.population.spec import make_group, make_spec
 from tests.small import BATCH, DATA, LOSS, NET, ROOT, compilations, regression
 
 OTHER = jn.nn.MLP([5], outputs=3)
+
+
+class Somebodys(nn.Module):
+    """A network that normalises with Flax's own layer."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        x = nn.Dense(3)(x.reshape(len(x), -1))
+        return nn.BatchNorm(use_running_average=not train)(x)
 
 
 def spec(members: list[jn.Member], **options):
@@ -31,8 +41,9 @@ def rows(*members: list[jn.Member], **options) -> list[tuple[int, ...]]:
         (jn.nn.LeNet(3, norm="batch"), True),  # its dense layers
         (jn.nn.ConvNet([4], 3, norm="batch"), False),  # a place each of one image is enough
         (jn.nn.MLP([4], 3), False),
+        (Somebodys(), True),
     ],
-    ids=lambda value: getattr(value, "name", None),
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else None,
 )
 @pytest.mark.parametrize(("rows", "size"), [(9, 4), (9, 8), (3, 1), (8, 4)])
 def test_a_last_batch_of_one_that_normalises_to_zero_is_told(network, told, rows, size):
