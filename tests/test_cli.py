@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -26,6 +27,7 @@ def python(*arguments):
 def test_help_and_version_do_not_load_jax():
     program = """
 import sys
+import time
 from jaxnets.cli import main
 assert main(["--version"]) == 0
 for arguments in (["--help"], ["depth-width", "--help"]):
@@ -152,7 +154,11 @@ def test_a_folder_that_is_in_use(capsys, tmp_path):
 
 
 def test_stopped_twice(capsys, tmp_path, monkeypatch):
-    at_dispatch(monkeypatch, 1, lambda: [signal.raise_signal(signal.SIGINT) for _ in range(2)])
+    def stop() -> None:
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.5)  # the main thread hears of it
+
+    at_dispatch(monkeypatch, 1, lambda: [stop() for _ in range(2)])
     assert cli.main([*SMALL, "--out", str(tmp_path / "out")]) == 130
     assert f"stopped at once; {tmp_path}/out holds what was saved" in capsys.readouterr().err
 

@@ -1,26 +1,20 @@
-"""One group of members: what is saved of them is read, the others are trained piece after piece."""
+"""What is known of a group before anything is trained: who is done, who is missing."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxnets.population import identity
-from jaxnets.population.engine import Engine
-from jaxnets.population.group_result import GroupResult
-from jaxnets.population.piece import Keeping, Piece, PieceRun
 from jaxnets.population.plan import Plan, Program
-from jaxnets.population.progress import Progress
-from jaxnets.population.rows import Layout, Rows, join
-from jaxnets.population.saver import SAVE_EVERY, Owner, Saver
+from jaxnets.population.rows import Layout, Rows
+from jaxnets.population.saver import SAVE_EVERY
 from jaxnets.population.stopping import StopRequest
 from jaxnets.population.store import Found, Store
 from jaxnets.population.ways import way_of
 from jaxnets.processes import Processes
-
-COMPILE_SECONDS = "compile_seconds"
 
 
 class Keep(NamedTuple):
@@ -98,9 +92,14 @@ class Known:
         done = np.setdiff1d(mine, missing)
         return replace(new, found=tuple(found), done=done, missing=missing, older=older)
 
-    def load(self, store: Store, layout: Layout, places: np.ndarray) -> Rows:
+    @cached_property
+    def layout(self) -> Layout:
+        """Of the states of its members."""
+        return way_of(self.plan.spec.data).layout(self.plan.spec, self.program)
+
+    def load(self, store: Store, places: np.ndarray) -> Rows:
         """The saved states of these members."""
-        return store.load(layout, [self._found(place) for place in places], places.tolist())
+        return store.load(self.layout, [self._found(place) for place in places], places.tolist())
 
     def by_segment(self) -> Iterator[np.ndarray]:
         """The places of those that are done, segment by segment."""
@@ -109,10 +108,10 @@ class Known:
             together.setdefault(self._found(place).segment.path, []).append(place)
         yield from map(np.array, together.values())
 
-    def compile_seconds(self) -> float:
-        """What compiling took when the saved states were trained."""
+    def about(self, name: str) -> float:
+        """The largest number that was written down by this name with the saved states; or 0."""
         found = [one.segment.about for one in self.found if one is not None]
-        return max((about.get(COMPILE_SECONDS, 0.0) for about in found), default=0.0)
+        return max((about.get(name, 0.0) for about in found), default=0.0)
 
     def _begun(self) -> list[int]:
         return [place for place in self.missing.tolist() if self.found[place] is not None]
@@ -157,93 +156,3 @@ def look(plan: Plan, program: Program, keep: Keep | None) -> Known:
 def _unit(plan: Plan, program: Program) -> int:
     """In what a member's position is counted: epochs, or steps where rows come from the disk."""
     return way_of(plan.spec.data).piece.unit_of(program)
-
-
-def run_group(
-    known: Known,
-    compiled: Engine | None,
-    compile_seconds: float,
-    progress: Progress | None,
-    keep: Keep | None,
-    saver: Saver | None,
-) -> GroupResult:
-    """Read what is done, train what is missing, save it.
-
-    Args:
-        known: about the group.
-        compiled: its program; not needed if nothing is missing.
-        compile_seconds: what compiling took.
-        progress: told of every chunk.
-        keep: where progress is found.
-        saver: what keeps it.
-
-    Returns:
-        All members of the group.
-
-    Raises:
-        Stopped: somebody has asked to stop, and everything is saved.
-    """
-    plan, program = known.plan, known.program
-    if keep is None:
-        assert compiled is not None
-        pieces = _trained(known, compiled, progress, None, lambda places: None)
-        return GroupResult.from_pieces(program, pieces, compile_seconds=compile_seconds)
-
-    layout, store = way_of(plan.spec.data).layout(plan.spec, program), keep.store
-    seconds = max(compile_seconds, known.compile_seconds())
-    pieces = (
-        Piece.of(known.load(store, layout, places), len(plan.spec.records))
-        for places in known.by_segment()
-    )
-    if compiled is not None:
-        assert saver is not None
-        owner = Owner(layout, known.members, {COMPILE_SECONDS: seconds})
-        keeping = Keeping(saver, owner, keep.stop, store.folder.parent)
-
-        def load(places: np.ndarray) -> Rows | None:
-            saved = places[[known.found[place] is not None for place in places]]
-            return known.load(store, layout, saved) if saved.size else None
-
-        pieces = chain(pieces, _trained(known, compiled, progress, keeping, load))
-    result = GroupResult.from_pieces(program, pieces, compile_seconds=seconds)
-    return replace(result, older=known.older)
-
-
-def _trained(
-    known: Known,
-    compiled: Engine,
-    progress: Progress | None,
-    keeping: Keeping | None,
-    load: Callable[[np.ndarray], Rows | None],
-) -> Iterator[Piece]:
-    """The missing members, dispatch after dispatch, as they come to their end.
-
-    Lanes of members that have stopped are given to others at the end of a chunk: those that still
-    train leave them together as soon as they are few, and the next that wait come along. It is the
-    same program, in which no lane depends on another, so that bits do not depend on it; a program
-    of fewer lanes would be another one.
-
-    Args:
-        known: the group.
-        compiled: its program.
-        progress: told of every chunk.
-        keeping: how progress is kept.
-        load: what is saved of some members; they are the first of them.
-    """
-    plan = known.plan
-
-    def together(left: Rows | None, new: np.ndarray) -> PieceRun:
-        states = [rows for rows in (left, load(new)) if rows is not None]
-        places = new if left is None else np.concatenate([left.places, new])
-        piece = way_of(plan.spec.data).piece
-        return piece(plan, compiled, places, join(states) if states else None, progress, keeping)
-
-    waiting, left = known.missing, None
-    while waiting.size or left is not None:
-        free = known.program.width - (0 if left is None else len(left.places))
-        new, waiting = np.split(waiting, [free])
-        run = together(left, new)
-        left = None  # it is on the devices now
-        piece, left = run.train(others=waiting.size > 0)
-        del run  # and with it what it has on the devices, before the next one comes
-        yield piece

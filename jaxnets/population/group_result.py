@@ -1,6 +1,6 @@
 """What one program returns: its members after their last epoch, in the order of the group."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,22 +35,29 @@ class GroupResult(Ended):
         """
         return int(self.steps.sum(dtype=np.int64))
 
-    @classmethod
-    def from_pieces(
-        cls, program: Program, pieces: Iterable[Piece], *, compile_seconds: float
-    ) -> "GroupResult":
-        """Join what the dispatches return, in the order of the group.
 
-        They are asked for one by one and copied to where they belong: of many members the results
-        are never there twice.
-        """
-        members, seconds = len(program.group.rows), 0.0
-        whole: dict[str, Any] = {}
-        for piece in pieces:
-            part = piece.by_name()
-            if not whole:
-                whole = jax.tree.map(lambda a: np.empty((members, *a.shape[1:]), a.dtype), part)
-            for to, array in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
-                to[piece.places] = array
-            seconds += piece.seconds
-        return cls(**whole, program=program, compile_seconds=compile_seconds, run_seconds=seconds)
+class Gathering:
+    """Puts together what the dispatches of a program return, in the order of the group.
+
+    What is added is copied to where it belongs: of many members the results are never there twice.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self._program, self._seconds = program, 0.0
+        self._whole: dict[str, Any] = {}
+
+    def add(self, piece: Piece) -> None:
+        """Members that have come to their end."""
+        part, members = piece.by_name(), len(self._program.group.rows)
+        if not self._whole:
+            self._whole = jax.tree.map(lambda a: np.empty((members, *a.shape[1:]), a.dtype), part)
+        for to, array in zip(jax.tree.leaves(self._whole), jax.tree.leaves(part), strict=True):
+            to[piece.places] = array
+        self._seconds += piece.seconds
+
+    def result(self, *, compile_seconds: float, older: Mapping[int, int]) -> GroupResult:
+        """All of them. Those that have not been added have any numbers."""
+        return GroupResult(
+            **self._whole, program=self._program, compile_seconds=compile_seconds,
+            run_seconds=self._seconds, older=older,
+        )  # fmt: skip

@@ -55,12 +55,12 @@ class Span(NamedTuple):
 
 
 def mesh_of(program: Program) -> Mesh:
-    """The program's devices in a row."""
-    return Mesh(np.array(program.devices, dtype=object), (AXIS,))
+    """The devices of one dispatch in a row."""
+    return Mesh(np.array(program.mesh, dtype=object), (AXIS,))
 
 
 def place(data: Dataset, program: Program) -> Data:
-    """Training and validation part on every device of the program; the test part stays behind, and
+    """Training and validation part on every device of a dispatch; the test part stays behind, and
     so does a training part that is not in memory.
 
     Targets that are the inputs themselves (an autoencoder's) are placed once.

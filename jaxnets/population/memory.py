@@ -58,7 +58,7 @@ def streamed_bytes(spec: Spec, recipe: Recipe) -> int:
 
 
 def data_bytes(spec: Spec, platform: str, programs: Sequence["Program"] = ()) -> int:
-    """Bytes of the data on one device.
+    """Bytes of the data on one device of a dispatch.
 
     Args:
         spec: the population.
@@ -72,13 +72,15 @@ def data_bytes(spec: Spec, platform: str, programs: Sequence["Program"] = ()) ->
     train = spec.data.train
     if not train.in_memory:
         steps = [streamed_bytes(spec, p.group.recipe) * p.lanes * p.turns for p in programs]
-        return held + BLOCKS * max([BLOCK_BYTES, *steps])
+        workers = max((p.workers for p in programs), default=1)
+        return held + workers * BLOCKS * max([BLOCK_BYTES, *steps])
     ordered = train.x.nbytes + train.y.nbytes
     in_batches = any(group.recipe.batch_size < len(train) for group in spec.groups)
     with traced_for(platform):
         copied = in_batches and ordered_at_once(ordered)
     # Every lane has an order of its own; members that take turns come one after the other.
-    return held + (ordered * max((p.lanes for p in programs), default=1) if copied else 0)
+    lanes = max((p.lanes * p.workers for p in programs), default=1)
+    return held + (ordered * lanes if copied else 0)
 
 
 def check_host(plan: "Plan") -> str:
@@ -98,13 +100,13 @@ def check_host(plan: "Plan") -> str:
         RuntimeWarning: data, states and results together do not.
     """
     there = host_bytes()
-    on_cpu, devices = plan.devices[0].platform == "cpu", len(plan.devices)
+    on_cpu, devices = plan.devices[0].platform == "cpu", len(plan.programs[0].mesh)
     data = devices * plan.data_bytes * on_cpu
     if data > there:
         raise ValueError(
-            f"data: expected what fits into memory, but on {devices} CPU device(s) they take "
-            f"{_mib(data)}, and {_mib(there)} are available; use fewer devices or lanes, or leave "
-            "the rows on the disk."
+            f"data: expected what fits into memory, but on {len(plan.devices)} CPU device(s) they "
+            f"take {_mib(data)}, and {_mib(there)} are available; use fewer devices or lanes, or "
+            "leave the rows on the disk."
         )
     needed = devices * plan.device_bytes * on_cpu + plan.result_bytes
     if needed > SPARE * there:

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxnets.population.halt import Halt
 from jaxnets.population.lanes import Span
 from jaxnets.population.plan import Plan, Program
-from jaxnets.population.progress import Progress
+from jaxnets.population.progress import Tally
 from jaxnets.population.rows import Rows, filled, to_host, typed
 from jaxnets.population.saver import Owner, Saver
 from jaxnets.population.stopping import StopRequest
@@ -110,8 +111,9 @@ class PieceRun:
         compiled: the group's programs.
         places: int ``(members,)``, at most as many as the program has lanes.
         saved: the states of the first of them, in this order; the others begin at the beginning.
-        progress: told of every chunk.
+        tally: told of every chunk.
         keeping: how progress is kept, if it is.
+        halt: asked after every chunk whether to go on.
     """
 
     def __init__(
@@ -120,12 +122,13 @@ class PieceRun:
         compiled: Any,
         places: np.ndarray,
         saved: Rows | None,
-        progress: Progress | None,
+        tally: Tally | None,
         keeping: Keeping | None,
+        halt: Halt,
     ) -> None:
         self.plan, self.compiled, self.places = plan, compiled, places
         self.unit = self.unit_of(compiled.program)
-        self.progress, self.keeping = progress, keeping
+        self.tally, self.keeping, self.halt = tally, keeping, halt
         self.started = perf_counter()
         program, real = compiled.program, len(places)
         self.at = program.order[:real]
@@ -161,6 +164,7 @@ class PieceRun:
 
         Raises:
             Stopped: somebody has asked to stop, and everything is saved.
+            Halted: another worker has had to end.
         """
         epochs, chunk = self.plan.spec.epochs, self.compiled.program.chunk_epochs
         few = len(self.places) * 3 // 4 if others else 0
@@ -172,6 +176,7 @@ class PieceRun:
                     break
                 waiting = None
                 self._save(self.keeping)
+            self.halt.raise_if_made()
             upto = np.minimum(self.position + chunk, epochs)
             self.run, history = self.compiled(self.run, self.lanes, self._span(upto))
             # Looking at a chunk waits for it, so the next one is under way before the last is
@@ -218,9 +223,8 @@ class PieceRun:
             rows, curve = np.asarray(values)[self.at], self.history[name]
             for lane in lanes:
                 curve[lane, begin[lane] : end[lane]] = rows[lane, : end[lane] - begin[lane]]
-        if self.progress is not None:
-            done = int((chunk.last - chunk.first).sum())
-            self.progress.advance(self.compiled.program, done)
+        if self.tally is not None:
+            self.tally.advance(int((chunk.last - chunk.first).sum()))
         going = np.asarray(chunk.active)[self.at] & (chunk.last < self.plan.spec.epochs)
         return int(going.sum())
 
@@ -246,7 +250,7 @@ class PieceRun:
             reached=self._reached(run),
             run=run,
             history={name: curve[:, :records].copy() for name, curve in self.history.items()},
-            seconds=self.before + (perf_counter() - self.started) / real,
+            seconds=self.before + self._seconds() / real,
         )
 
     def _reached(self, run: Run) -> np.ndarray:
@@ -259,14 +263,14 @@ class PieceRun:
         return np.where(failed | np.asarray(run.stopped), ended * self.unit, self.position)
 
     def _finish(self) -> tuple[Piece, Rows | None]:
-        program, spec = self.compiled.program, self.plan.spec
+        spec = self.plan.spec
         jax.block_until_ready(self.run)
         before_the_end = self.position < spec.epochs * self.unit
         going = np.asarray(self._still_active())[self.at] & before_the_end
         ended, left = np.flatnonzero(~going), np.flatnonzero(going)
-        if self.progress is not None:
+        if self.tally is not None:
             missing = spec.epochs - self.position[ended] // self.unit
-            self.progress.finish(program, len(ended), int(missing.sum()))
+            self.tally.finish(len(ended), int(missing.sum()))
         if self.keeping is None and not left.size:
             return self._results(), None
         rows = self._rows()
@@ -275,12 +279,18 @@ class PieceRun:
             self.keeping.saver.add(self.keeping.owner, done)
         return Piece.of(done, len(spec.records)), rows.take(left) if left.size else None
 
+    def _seconds(self) -> float:
+        """Since it began; where pieces are trained beside each other, its part of them."""
+        program = self.compiled.program
+        beside = min(program.workers, program.pieces)
+        return (perf_counter() - self.started) / beside
+
     def _results(self) -> Piece:
         """Of all members what `Piece.of` takes from their rows, and no more of their states."""
         run = self.run
         counts = run.epoch, run.kept_epoch, run.train.step, run.train.fault
         kept, (epochs, best_epoch, steps, fault) = to_host((run.kept, counts), self.at)
-        seconds = float(self.before.sum()) + perf_counter() - self.started
+        seconds = float(self.before.sum()) + self._seconds()
         return Piece(kept, epochs, best_epoch, steps, fault, self.history, self.places, seconds)
 
 

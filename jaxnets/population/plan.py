@@ -48,8 +48,12 @@ class Program:
 
     Attributes:
         group: the members and what they share.
-        devices: the devices it runs on at once: all of them, however few the members, since
-            programs for different numbers of devices differ in the last bits, too.
+        devices: the devices it runs on at once, however few the members.
+        workers: dispatches that are under way at once, each with a share of the devices. One on
+            accelerators: a dispatch is for all of them, and they do not wait for each other. On a
+            CPU as many as there are devices: XLA begins a dispatch for several only when all of
+            them have ended the last, so there each has its own, of a program for one: the same
+            program, and the same bits, however many there are.
         lanes: members side by side on one device in one dispatch. A property of the architecture
             and the kind of device alone, never of the number of members: programs of different
             lane counts differ in the last bits, so this is what makes a member independent of its
@@ -68,6 +72,7 @@ class Program:
 
     group: Group
     devices: tuple[jax.Device, ...]
+    workers: int
     lanes: int
     turns: int
     parameters: int
@@ -79,16 +84,23 @@ class Program:
     wasted: float = 0.0
 
     @property
+    def mesh(self) -> tuple[jax.Device, ...]:
+        """The devices of one dispatch. To XLA the devices of a CPU are names for the same cores: it
+        runs dispatches side by side that come from different threads, all on the first of them.
+        """
+        return self.devices[: len(self.devices) // self.workers]
+
+    @property
     def width(self) -> int:
-        """Members in one dispatch, on all devices."""
-        return self.lanes * self.turns * len(self.devices)
+        """Members in one dispatch, at most."""
+        return self.lanes * self.turns * len(self.mesh)
 
     @property
     def order(self) -> np.ndarray:
         """Where in a dispatch its first member is, its second, ...: dealt out over the devices, so
         that all of them have work when there are too few members to fill it. int ``(width,)``.
         """
-        return np.arange(self.width).reshape(len(self.devices), -1).T.ravel()
+        return np.arange(self.width).reshape(len(self.mesh), -1).T.ravel()
 
     def saved_bytes(self, records: int) -> int:
         """About what a member's state takes on the disk, with histories of so many records."""
@@ -96,8 +108,22 @@ class Program:
 
     @property
     def pieces(self) -> int:
-        """Dispatches side by side that would hold all members; they run one after the other."""
-        return math.ceil(len(self.group.rows) / self.width)
+        """Parts of the members of which one worker each trains all to the end: full dispatches, as
+        long as there are more than that for every worker, then one for each.
+        """
+        members = len(self.group.rows)
+        full = max(0, math.ceil((members - self.width * self.workers) / self.width))
+        return full + math.ceil((members - full * self.width) / self.share(members))
+
+    def share(self, members: int) -> int:
+        """How many of so many members a worker takes, so that none is without any."""
+        each = self.lanes * math.ceil(members / (self.lanes * self.workers))
+        return min(self.width, each)
+
+    @property
+    def member_flops(self) -> float:
+        """Floating-point operations of one epoch of one member."""
+        return self.steps_per_epoch * self.step_flops
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +134,8 @@ class Plan:
         spec: what is to be trained.
         programs: one per group of members.
         devices: where it runs.
-        data_bytes: the data set on one device, with every lane's copy in an epoch's order, or the
-            blocks of it that are there at once.
+        data_bytes: the data set on one device of a dispatch, with every lane's copy in an epoch's
+            order, or the blocks of it that are there at once.
         result_bytes: what is kept of all members, on the host: parameters and other collections,
             with the padding where widths are padded.
         remark: what is to be said about the memory of the host.
@@ -139,10 +165,12 @@ class Plan:
 
     @property
     def device_bytes(self) -> int:
-        """The most that data and training states take on one device at a time; activations come
-        on top. It does not grow with the number of members.
+        """The most that data and training states take on one device of a dispatch at a time, those
+        of the dispatches beside it included; activations come on top. It does not grow with the
+        number of members.
         """
-        return self.data_bytes + max(p.lanes * p.turns * p.state_bytes for p in self.programs)
+        states = max(p.lanes * p.turns * p.workers * p.state_bytes for p in self.programs)
+        return self.data_bytes + states
 
     def table(self) -> Table:
         """The plan as a table for `rich`."""
@@ -249,6 +277,7 @@ def _program(
     return Program(
         group=group,
         devices=devices,
+        workers=len(devices) if devices[0].platform == "cpu" else 1,
         lanes=lanes,
         turns=_turns(devices[0].platform, lanes * chunk_flops),
         parameters=sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state.params)),

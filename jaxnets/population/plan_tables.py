@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from jaxnets.population.plan import Plan
 
 PIECE = (
-    "A piece is what one call of a program trains: so many members at once, over all devices, "
-    "and so many times that in turn."
+    "A piece is what one call of a program trains: so many members at once, and so many times that "
+    "in turn. On a CPU every device has calls of its own, elsewhere one is for all devices."
 )
 """What the columns say."""
 
@@ -33,7 +33,7 @@ def programs_table(plan: "Plan") -> Table:
         f"{_count(len(plan.programs), 'program')}, "
         f"{plan.spec.epochs} epochs on {len(devices)} x {devices[0].device_kind}",
         caption=f"{plan.steps:,} member-steps, {_si(plan.flops)}FLOP; "
-        f"per device {_binary(plan.device_bytes)}B of data and states; "
+        f"{_binary(plan.device_bytes)}B of data and states{each_device(plan)}; "
         f"results {_binary(plan.result_bytes)}B on the host"
         + (f"; {plan.remark}" if plan.remark else "")
         + f"\n{PIECE}",
@@ -57,7 +57,7 @@ def programs_table(plan: "Plan") -> Table:
         table.add_row(
             _label(p.group, p.wasted),
             f"{len(p.group.rows)}",
-            f"{p.lanes * len(p.devices)}",
+            f"{p.lanes * len(p.mesh)}",
             f"{p.turns}",
             f"{p.pieces}",
             f"{p.parameters:,}",
@@ -66,6 +66,11 @@ def programs_table(plan: "Plan") -> Table:
             f"{steps:,}",
         )
     return table
+
+
+def each_device(plan: "Plan") -> str:
+    """What is said of what every device of a call has."""
+    return " on each device" if len(plan.programs[0].mesh) > 1 else ""
 
 
 def choices_table(plan: "Plan") -> Table:

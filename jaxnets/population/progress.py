@@ -1,6 +1,7 @@
 """How far a population has come, on standard error."""
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -43,6 +44,7 @@ class Progress:
             expand=True,
             speed_estimate_period=10,
         )
+        self._mutex = threading.Lock()
         self._done = 0
         self._epochs = 0
         self._total = plan.steps
@@ -67,29 +69,48 @@ class Progress:
         self._epochs += epochs
         self._bar.update(self._task, total=self._total, epoch=self._epochs, done=self._done)
 
-    def here(self) -> tuple[int, int, float]:
-        """Where it stands, for `back`."""
-        return self._done, self._epochs, self._bar.tasks[self._task].completed
+    def count(self, program: Program, members: int, epochs: int) -> None:
+        """So many members are done, so many epochs have been run, the members' added up; less than
+        none, if they are to be run again.
+        """
+        with self._mutex:  # those who train are several
+            self._done += members
+            self._epochs += epochs
+            self._bar.update(
+                self._task,
+                advance=epochs * program.steps_per_epoch,
+                epoch=self._epochs,
+                done=self._done,
+            )
 
-    def back(self, to: tuple[int, int, float]) -> None:
-        """What has been done since is done again."""
-        self._done, self._epochs, steps = to
-        self._bar.update(self._task, completed=steps, epoch=self._epochs, done=self._done)
 
-    def advance(self, program: Program, epochs: int) -> None:
+class Tally:
+    """What one program adds to the progress.
+
+    Args:
+        progress: of the population.
+        program: which.
+    """
+
+    def __init__(self, progress: Progress, program: Program) -> None:
+        self._progress, self._program = progress, program
+        self._members = self._epochs = 0
+        self._mutex = threading.Lock()
+
+    def advance(self, epochs: int) -> None:
         """So many epochs have been run, the members' added up."""
-        self._epochs += epochs
-        self._bar.update(
-            self._task,
-            advance=epochs * program.steps_per_epoch,
-            epoch=self._epochs,
-            done=self._done,
-        )
+        self.finish(0, epochs)
 
-    def finish(self, program: Program, members: int, missing: int) -> None:
+    def finish(self, members: int, missing: int) -> None:
         """``members`` members are done; ``missing`` epochs of theirs were not needed."""
-        self._done += members
-        self.advance(program, missing)
+        with self._mutex:
+            self._members += members
+            self._epochs += missing
+        self._progress.count(self._program, members, missing)
+
+    def undo(self) -> None:
+        """All of it is done again."""
+        self.finish(-self._members, -self._epochs)
 
 
 @contextmanager

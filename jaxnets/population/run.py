@@ -1,9 +1,9 @@
-"""Train what a plan says: compile ahead in threads, run piece after piece, report as it goes."""
+"""Train what a plan says: compile ahead in threads, train piece after piece, report as it goes."""
 
 import gc
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 
 import jax
@@ -11,18 +11,19 @@ import jax
 from jaxnets import files
 from jaxnets.devices import cores
 from jaxnets.population import memory
+from jaxnets.population.crew import Crew, Event
 from jaxnets.population.engine import Engine
-from jaxnets.population.group import Keep, Known, look, run_group
+from jaxnets.population.group import Keep, Known, look
 from jaxnets.population.group_result import GroupResult
 from jaxnets.population.lanes import Data, place
+from jaxnets.population.piece import Piece
 from jaxnets.population.plan import Plan, Program
-from jaxnets.population.progress import Progress
-from jaxnets.population.saver import Saver
+from jaxnets.population.progress import Progress, Tally
+from jaxnets.population.saver import Finished, Saver
 from jaxnets.population.stopping import Stopped
+from jaxnets.population.training import Compiling, Training
 from jaxnets.population.ways import way_of
-from jaxnets.settings import carried, with_nans
-
-Compiling = Future[tuple[Engine, float]]
+from jaxnets.settings import carried
 
 
 def execute(
@@ -32,11 +33,12 @@ def execute(
     *,
     compile_first: bool = False,
 ) -> Iterator[GroupResult]:
-    """Train group after group, in the order of the plan, and yield each when it is done.
+    """Train all groups, and yield them in the order of the plan, each when it is done.
 
-    All programs are compiled at once in threads; the first group begins as soon as its own is
-    ready. A group of which everything is saved is read, and not compiled. Where a device has no
-    memory for a program, the program is halved and its group begun again (what is saved is kept).
+    All programs are compiled at once in threads; the group whose members take longest begins as
+    soon as its own is ready. A group of which everything is saved is read, and not compiled. Where
+    a device has no memory for a program, the program is halved and its group begun again (what is
+    saved is kept).
 
     Args:
         plan: what to run.
@@ -96,42 +98,92 @@ def _execute(
     keep: Keep | None,
     compile_first: bool,
 ) -> Iterator[GroupResult]:
-    workers = max(1, min(len(groups), cores()))
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="compile")
-    saver = None if keep is None else Saver(keep.store, keep.save_every)
+    pool = ThreadPoolExecutor(max(1, min(len(groups), cores())), thread_name_prefix="compile")
+    crew, count = None, _workers(groups)
+    savers = [] if keep is None else _savers(keep, count)
     complete = save = False
     try:
         _check_room(groups, keep)
         data = _placed(plan) if any(known.missing.size for known in groups) else None
-        compiling = [_begin(pool, known, data) for known in groups]
+
+        def begin(known: Known) -> Training:
+            tally = None if progress is None else Tally(progress, known.program)
+            return Training(known, _begin(pool, known, data), tally, keep)
+
+        trainings = {place: begin(groups[place]) for place in _long_first(groups)}
         if compile_first:
-            for future in compiling:
-                _wait(future, keep)
-        for known, future in zip(groups, compiling, strict=True):
-            here = None if progress is None else progress.here()
-            while True:
-                result = _attempt(known, future, progress, keep, saver)
-                if isinstance(result, GroupResult):
-                    break
-                if saver is not None:
-                    saver.flush()
-                before, known = known, _smaller(known, result, keep)
-                if progress is not None and here is not None:
-                    progress.back(here)
-                    done = len(known.done) - len(before.done)
-                    progress.skip(known.program, done, known.behind - before.behind)
-                    here = progress.here()
-                future = _begin(pool, known, data)
-            yield result
+            for training in trainings.values():
+                training.wait()
+        for place in range(len(groups)):
+            while not trainings[place].complete:
+                if crew is None:
+                    crew = Crew(list(trainings.values()), savers or [None] * count)
+                refused = _refused([crew.hear()])
+                if refused:
+                    refused |= _refused(crew.end(soon=False))
+                    crew = None
+                    for saver in savers:
+                        saver.flush()
+                    for at, training in trainings.items():
+                        if training in refused:
+                            smaller = _smaller(training, refused[training], progress, keep)
+                            trainings[at] = begin(smaller)
+            yield trainings[place].result()
         complete = save = True
-    except (Exception, GeneratorExit, Stopped):
+    except Stopped:
+        save = True
+        if crew is not None and keep is not None:
+            crew.end()  # the others have come to this, too
+            saved = [saver.flush() for saver in savers]
+            keep.stop.raise_if_made(keep.store.folder.parent, all(saved))
+        raise
+    except (Exception, GeneratorExit):
         save = True  # what is done is saved, whatever has gone wrong with the rest
         raise
     finally:
-        if saver is not None:
+        if crew is not None:
+            crew.end()
+        for saver in savers:
             saver.close(save)
         # Compilation cannot be interrupted: what is under way ends by itself.
         pool.shutdown(wait=complete, cancel_futures=True)
+
+
+def _savers(keep: Keep, count: int) -> list[Saver]:
+    finished = Finished(keep.store)
+    return [Saver(keep.store, keep.save_every, finished) for _ in range(count)]
+
+
+def _workers(groups: Sequence[Known]) -> int:
+    """As many as have something to do."""
+    programs = [known.program for known in groups if known.missing.size]
+    most = max((program.workers for program in programs), default=1)
+    return max(1, min(most, sum(program.pieces for program in programs)))
+
+
+def _long_first(groups: Sequence[Known]) -> list[int]:
+    """The places of groups in the order in which they are begun: what takes longest is not to be
+    last, when nothing is left that could be done beside it (Graham 1969, section 5).
+    """
+    return sorted(range(len(groups)), key=lambda place: -groups[place].program.member_flops)
+
+
+def _refused(events: Sequence[Event]) -> dict[Training, str]:
+    """What workers say: members that have come to their end are added. The groups for which a
+    device has no memory, and what it said: its error itself ends here, and with it what it holds.
+    """
+    found = {}
+    for training, what in events:
+        if isinstance(what, Piece):
+            training.add(what)
+            continue
+        reason = memory.refusal(what) if isinstance(what, jax.errors.JaxRuntimeError) else None
+        if reason is None:
+            raise what
+        if memory.halved(training.known.program) is None:
+            raise memory.advice(training.known.program, reason) from what
+        found[training] = reason
+    return found
 
 
 def _check_room(groups: Sequence[Known], keep: Keep | None) -> None:
@@ -162,33 +214,12 @@ def _begin(pool: ThreadPoolExecutor, known: Known, data: Data | None) -> Compili
     return pool.submit(carried(_compile), known.plan, known.program, data)
 
 
-def _attempt(
-    known: Known,
-    future: Compiling | None,
-    progress: Progress | None,
-    keep: Keep | None,
-    saver: Saver | None,
-) -> GroupResult | str:
-    """Train a group, or say what the device said that had no memory for it. The error itself ends
-    here, and with it what it holds on the device.
-    """
-    try:
-        _wait(future, keep)
-        compiled, seconds = (None, 0.0) if future is None else future.result()
-        with with_nans():
-            return run_group(known, compiled, seconds, progress, keep, saver)
-    except jax.errors.JaxRuntimeError as error:
-        reason = memory.refusal(error)
-        if reason is None:
-            raise
-        if memory.halved(known.program) is None:
-            raise memory.advice(known.program, reason) from error
-        return reason
-
-
-def _smaller(known: Known, reason: str, keep: Keep | None) -> Known:
+def _smaller(
+    training: Training, reason: str, progress: Progress | None, keep: Keep | None
+) -> Known:
     """The same members in a program of half the size; everybody is told."""
     gc.collect()  # an error's frames hold on to what is on the device
+    known = training.known
     before, program = known.program, memory.halved(known.program)
     assert program is not None
     text = memory.said(before, program, reason)
@@ -201,20 +232,15 @@ def _smaller(known: Known, reason: str, keep: Keep | None) -> Known:
             "lanes": [before.lanes, program.lanes],
             "turns": [before.turns, program.turns],
         })  # fmt: skip
-    return known.again(program, keep)
+    now = known.again(program, keep)
+    if progress is not None and training.tally is not None:
+        training.tally.undo()
+        done = len(now.done) - len(known.done)
+        progress.skip(program, done, now.behind - known.behind)
+    return now
 
 
 def _compile(plan: Plan, program: Program, data: Data) -> tuple[Engine, float]:
     start = perf_counter()
     engine = way_of(plan.spec.data).engine(plan.spec, program, data)
     return engine, perf_counter() - start
-
-
-def _wait(future: Compiling | None, keep: Keep | None) -> None:
-    """Until it is compiled; a request to stop is heard meanwhile."""
-    if future is None:
-        return
-    while keep is not None and not future.done():
-        keep.stop.raise_if_made(keep.store.folder.parent)
-        wait([future], timeout=0.2)
-    wait([future])

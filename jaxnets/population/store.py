@@ -51,7 +51,8 @@ class Store:
         self._checked: set[Path] = set()
         self._damaged: list[Path] = []
         self._recent: dict[Path, dict[str, np.ndarray]] = {}
-        self._mutex = threading.Lock()  # a background thread writes
+        self._mutex = threading.Lock()  # background threads write
+        self._reading, self._writing = threading.Lock(), threading.Lock()
         self._generation = 0
         folder.mkdir(exist_ok=True)
         remove_temporary(folder)
@@ -145,16 +146,17 @@ class Store:
         with self._mutex:
             self._generation += 1
             generation = self._generation
-        segment = segments.write(
-            self.folder,
-            generation,
-            layout.pack(rows),
-            members=[members[place] for place in rows.places],
-            reached=rows.reached.tolist(),
-            active=rows.active.tolist(),
-            final=final,
-            about=about,
-        )
+        with self._writing:
+            segment = segments.write(
+                self.folder,
+                generation,
+                layout.pack(rows),
+                members=[members[place] for place in rows.places],
+                reached=rows.reached.tolist(),
+                active=rows.active.tolist(),
+                final=final,
+                about=about,
+            )
         with self._mutex:
             self._good[segment.path] = segment
             self._checked.add(segment.path)
@@ -233,13 +235,15 @@ class Store:
         return old
 
     def _unpacked(self, layout: Layout, segment: Segment) -> Rows:
-        if segment.path not in self._recent:
-            while len(self._recent) > 1:  # members of one segment are asked for in a row
-                del self._recent[next(iter(self._recent))]
-            self._recent[segment.path] = segments.read(segment)
+        with self._reading:
+            if segment.path not in self._recent:
+                while len(self._recent) > 1:  # members of one segment are asked for in a row
+                    del self._recent[next(iter(self._recent))]
+                self._recent[segment.path] = segments.read(segment)
+            arrays = self._recent[segment.path]
         count = len(segment.members)
         reached = np.array(segment.reached, np.int64)
         try:
-            return layout.unpack(self._recent[segment.path], np.arange(count), reached)
+            return layout.unpack(arrays, np.arange(count), reached)
         except ValueError as error:
             raise ValueError(f"out: {segment.path} is not of this study: {error}.") from None

@@ -92,6 +92,7 @@ class StreamRun(PieceRun):
                 for job in now:
                     if job.steps:
                         self._save_if_due()
+                        self.halt.raise_if_made()
                         assert rows is not None
                         self._take(job, rows.result())
                     else:
@@ -120,8 +121,8 @@ class StreamRun(PieceRun):
             curve, found = self.history[name], np.asarray(values)[self.at]
             for lane in np.flatnonzero(due):
                 curve[lane, (number[lane] - 1) // every] = found[lane]
-        if self.progress is not None:
-            self.progress.advance(self.compiled.program, int(job.going.sum()))
+        if self.tally is not None:
+            self.tally.advance(int(job.going.sum()))
 
     def _everyone(self, values: np.ndarray) -> np.ndarray:
         """For all lanes, padding included."""

@@ -62,7 +62,7 @@ class Blueprint:
         periods: the most records of one chunk.
         lanes: members side by side on each device.
         turns: so many times, one after the other, in one dispatch.
-        devices: where it runs.
+        devices: those of one dispatch.
         precision: of matrix products.
         shapes: of the data, with dtypes, as a hashable tree.
         flags: see `jaxnets.environment.flags`.
@@ -86,7 +86,7 @@ class Blueprint:
     def of(cls, spec: Spec, program: Program) -> "Blueprint":
         """The blueprint of one program of a plan, under the flags of now."""
         recipe = program.group.recipe
-        with traced_for(program.devices[0].platform):
+        with traced_for(program.mesh[0].platform):
             convolutions = measured_for(recipe.network, spec.data.input_shape, recipe.batch_size)
         return cls(
             recipe=recipe,
@@ -96,7 +96,7 @@ class Blueprint:
             periods=program.chunk_epochs // spec.history_every,
             lanes=program.lanes,
             turns=program.turns,
-            devices=program.devices,
+            devices=program.mesh,
             precision=spec.precision,
             shapes=tuple(
                 (name, part.x.shape, part.y.shape, part.y.dtype.name)
@@ -183,11 +183,10 @@ class Workshop:
 
         It runs once per member and is full of random draws, which take LLVM longer than the
         training itself: on a CPU it is compiled with the least optimisation. (With none a member
-        takes five times as long to begin, which ten thousand of them notice.)
+        takes five times as long to begin, which ten thousand of them notice; and the last bits of
+        what it draws would depend on the loop around it.)
         """
         on_cpu = self.blueprint.devices[0].platform == "cpu"
-        # Whoever has asked JAX for none gets none.
-        optimized = not jax.config.values["jax_disable_most_optimizations"]
-        quick = {"xla_backend_optimization_level": 1} if on_cpu and optimized else None
+        quick = {"xla_backend_optimization_level": 1} if on_cpu else None
         x = self.shared((1, *self.data["train"].x.shape[1:]), jnp.float32)
         return self.compiled(function, (self.lanes, self.root, x), mapped=1, options=quick)

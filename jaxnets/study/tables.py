@@ -8,7 +8,7 @@ import pandas as pd
 from rich import box
 from rich.table import Table
 
-from jaxnets.population.plan_tables import PIECE
+from jaxnets.population.plan_tables import PIECE, each_device
 from jaxnets.study.measure import Measure
 from jaxnets.study.question import DepthWidth
 
@@ -43,9 +43,8 @@ def plan_table(plan: "Plan", shapes: Sequence[Shape], behind: Sequence[int] = ()
     table = _table(
         f"Plan: {len(plan.spec.members)} members in {len(shapes)} program{plural}, "
         f"{plan.spec.epochs} epochs, {len(plan.devices)} x {kind}",
-        f"{steps:,} member-steps, {short(flops)}FLOP; per device "
-        f"{plan.device_bytes / 2**20:.1f} MiB of data and states, results "
-        f"{plan.result_bytes / 2**20:.1f} MiB\n{PIECE}",
+        f"{steps:,} member-steps, {short(flops)}FLOP; {plan.device_bytes / 2**20:.1f} MiB of data "
+        f"and states{each_device(plan)}, results {plan.result_bytes / 2**20:.1f} MiB\n{PIECE}",
     )
     for heading in (
         "depth x\nwidth", "para-\nmeters", "mem-\nbers", "at\nonce", "in\nturn", "pieces",
@@ -57,7 +56,7 @@ def plan_table(plan: "Plan", shapes: Sequence[Shape], behind: Sequence[int] = ()
             f"{depth} x {width}",
             f"{program.parameters:,}",
             f"{len(program.group.rows)}",
-            f"{program.lanes * len(program.devices)}",
+            f"{program.lanes * len(program.mesh)}",
             f"{program.turns}",
             f"{program.pieces}",
             f"{program.steps_per_epoch * plan.spec.epochs:,}",

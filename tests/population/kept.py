@@ -26,6 +26,8 @@ from tests.small import DATA, LOSS, ROOT
 
 NET = jn.nn.MLP([4], outputs=3, dropout_rate=0.2, norm="batch")
 RATES = (0.05, 1e30)
+ONE = jax.local_devices()[:1]
+"""One worker trains one piece after the other: what comes when can be counted."""
 EPOCHS, EVERY = 7, 2
 
 
@@ -38,7 +40,7 @@ def train(out: Path | None = None, who: Any = None, **options: Any) -> jn.Runs:
     """Momentum, dropout, batch normalisation, early stopping; a chunk is two epochs long."""
     given = {
         "loss": LOSS, "optimizer": "momentum", "batch_size": 4, "epochs": EPOCHS,
-        "history_every": EVERY, "patience": 5, "save_every": 0.0,
+        "history_every": EVERY, "patience": 5, "save_every": 0.0, "devices": ONE,
     } | options  # fmt: skip
     if out is None:
         del given["save_every"]
@@ -81,8 +83,8 @@ def check_same_states(found: list[Rows], expected: list[Rows]) -> None:
         assert jax.tree.structure(a.run) == jax.tree.structure(b.run)
 
 
-def small_chunks(patch: Any, turns: int = 1) -> None:
-    """Look after every record, and save whenever it is looked; two members in each piece."""
+def small_chunks(patch: Any, turns: int = 2) -> None:
+    """Look after every record, and save whenever it is looked; few members in each piece."""
     patch.setattr(plan, "CHUNK_STEPS", 1)
     patch.setattr(plan, "TURNS", turns)
     patch.setattr(saver, "SHARE", 0)

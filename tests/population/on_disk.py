@@ -9,6 +9,7 @@ import pytest
 import jaxnets as jn
 from jaxnets.population import blocks, plan
 from jaxnets.population.blocks import Blocks
+from tests.population import kept
 from tests.small import LOSS, ROOT, part
 
 TRAIN, VALID = part(22, 1), part(6, 2)
@@ -34,7 +35,9 @@ def members(seeds: int = 2, network: Any = NET) -> list[Any]:
 
 
 def train(data: Any = None, who: Any = None, **options: Any) -> jn.Runs:
-    given = {"loss": LOSS, "optimizer": "momentum", "batch_size": 4, "epochs": 5} | options
+    given = {
+        "loss": LOSS, "optimizer": "momentum", "batch_size": 4, "epochs": 5, "devices": kept.ONE,
+    } | options  # fmt: skip
     return jn.fit(
         ROOT, streamed() if data is None else data, members() if who is None else who, **given
     )

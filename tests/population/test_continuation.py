@@ -16,7 +16,6 @@ import pytest
 import jaxnets as jn
 from jaxnets.population import run as running
 from jaxnets.population import segments
-from jaxnets.population.group import run_group
 from jaxnets.population.identity import members as identities
 from jaxnets.population.stopping import Stopped, stop_on_signals
 from tests.population import kept
@@ -51,11 +50,13 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many members were trained, call by call."""
     counts: list[int] = []
 
-    def counted(known, compiled, *arguments):
-        counts.append(len(known.missing))
-        return run_group(known, compiled, *arguments)
+    begin = running._begin
 
-    monkeypatch.setattr(running, "run_group", counted)
+    def counted(pool, known, data):
+        counts.append(len(known.missing))
+        return begin(pool, known, data)
+
+    monkeypatch.setattr(running, "_begin", counted)
     return counts
 
 

@@ -78,12 +78,13 @@ def test_best_weights_survive_divergence():
 
 @pytest.mark.parametrize("order", [[2], [5, 4, 3, 2, 1, 0], [0, 2, 0, 2, 5, 1, 3, 4, 2, 0]])
 def test_places_and_neighbours_do_not_matter_in_lanes(order: list[int]):
-    """Ten members are two turns of four lanes on two devices, and padding."""
+    """Two workers share them, four lanes at a time, and padding."""
     members = broken(4.0)
     runs = run_fragile(members, 4)
     others = run_fragile([members[i] for i in order], 4)
     program = others.plan.programs[0]
-    assert (program.lanes, program.turns, program.pieces) == (4, 16, 1)
+    assert (program.lanes, program.turns) == (4, 16)
+    assert program.pieces == (1 if len(order) <= 4 else 2)
     for place, i in enumerate(order):
         assert same(leaves(others, place), leaves(runs, i))
         for name in ("train_loss", "valid_loss", "fault_step"):

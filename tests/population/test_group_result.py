@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from jaxnets.population.group_result import GroupResult
+from jaxnets.population.group_result import Gathering
 from jaxnets.population.piece import Piece
 
 
@@ -21,23 +21,18 @@ def piece(places: list[int]) -> Piece:
 
 
 def test_pieces_come_one_by_one_and_everybody_has_their_place():
-    """What has been copied is let go of: beside the whole there are two pieces at most."""
-    order = [[4, 1], [0, 5], [3, 2], [7, 6]]
-    alive: list[weakref.ref[Piece]] = []
-
-    def pieces():
-        for places in order:
-            gc.collect()
-            assert sum(one() is not None for one in alive) <= 1
-            made = piece(places)
-            alive.append(weakref.ref(made))
-            yield made
-            del made
-
-    program = SimpleNamespace(group=SimpleNamespace(rows=range(8)))
-    result = GroupResult.from_pieces(program, pieces(), compile_seconds=2.0)
+    """What has been copied is let go of."""
+    gathering = Gathering(SimpleNamespace(group=SimpleNamespace(rows=range(8))))
+    for places in ([4, 1], [0, 5], [3, 2], [7, 6]):
+        made = piece(places)
+        gathering.add(made)
+        alive = weakref.ref(made)
+        del made
+        gc.collect()
+        assert alive() is None
+    result = gathering.result(compile_seconds=2.0, older={3: 4})
     for found in (result.epochs, result.best_epoch, result.steps, result.fault):
         assert found.dtype == np.int32 and found.tolist() == list(range(8))
     for wide in (result.kept[0]["kernel"], result.history["train_loss"]):
         assert wide.dtype == np.float32 and wide.tolist() == [[n] * 3 for n in range(8)]
-    assert (result.compile_seconds, result.run_seconds) == (2.0, 6.0)
+    assert (result.compile_seconds, result.run_seconds, result.older) == (2.0, 6.0, {3: 4})

@@ -28,7 +28,8 @@ def test_counts():
     assert not compiled
     (program,) = found.programs
     assert program.lanes == 1 and program.devices == tuple(jax.local_devices())
-    assert program.width == 2 * program.turns == 32 and program.pieces == 1
+    assert program.workers == 2 and program.mesh == program.devices[:1]
+    assert program.width == program.turns == 16 and program.pieces == 2
     assert program.parameters == PARAMETERS and program.steps_per_epoch == 3
     assert found.steps == 5 * 3 * 7
     assert found.flops == found.steps * program.step_flops
@@ -73,16 +74,16 @@ def test_bytes():
     assert plan(keep="last", patience=2).programs[0].state_bytes == 4 * (3 * PARAMETERS + 1)
     found = plan(lanes=3)
     # The test part stays behind; every lane has the training part in an order of its own.
-    assert found.data_bytes == (10 + 6 + 3 * 10) * (3 * 4 + 4)
-    assert plan().data_bytes == (10 + 6 + 10) * (3 * 4 + 4)
+    assert found.data_bytes == (10 + 6 + 2 * 3 * 10) * (3 * 4 + 4)
+    assert plan().data_bytes == (10 + 6 + 2 * 10) * (3 * 4 + 4)
     assert plan(batch_size=10).data_bytes == (10 + 6) * (3 * 4 + 4)  # a full batch has no order
-    assert found.device_bytes == found.data_bytes + 3 * 16 * found.programs[0].state_bytes
+    assert found.device_bytes == found.data_bytes + 2 * 3 * 16 * found.programs[0].state_bytes
     assert found.result_bytes == 5 * 4 * PARAMETERS
     reconstructed = plan(
         jn.member(jn.nn.Autoencoder([4], 2)), DATA.reconstruction(), loss="mean_squared_error"
     )
     # Targets that are inputs count once, but for those that are put into order.
-    assert reconstructed.data_bytes == (10 + 6 + 2 * 10) * 3 * 4
+    assert reconstructed.data_bytes == (10 + 6 + 2 * 2 * 10) * 3 * 4
 
 
 def test_the_layout_does_not_depend_on_how_many_or_how_long():
@@ -110,7 +111,7 @@ def test_long_steps_make_short_chunks(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     ("members", "lanes", "pieces"),
-    [(1, 1, 1), (32, 1, 1), (33, 1, 2), (65, 1, 3), (128, 4, 1), (129, 4, 2)],
+    [(1, 1, 1), (2, 1, 2), (32, 1, 2), (33, 1, 3), (65, 1, 5), (4, 4, 1), (128, 4, 2), (129, 4, 3)],
 )
 def test_pieces(members: int, lanes: int, pieces: int):
     found = plan(jn.grid(network=NET, seed=range(members)), lanes=lanes)
@@ -118,7 +119,7 @@ def test_pieces(members: int, lanes: int, pieces: int):
 
 
 def test_few_members_are_dealt_out_over_the_devices():
-    program = plan().programs[0]
+    program = dataclasses.replace(plan().programs[0], workers=1)  # as on an accelerator
     devices = program.order // (program.lanes * program.turns)
     assert devices.tolist() == [0, 1] * 16 and sorted(program.order) == list(range(32))
 
@@ -139,7 +140,7 @@ def test_many_lanes_side_by_side_take_no_turns(monkeypatch: pytest.MonkeyPatch):
 def test_ten_thousand_members_are_planned_in_pieces():
     members = jn.grid(network=NET, seed=range(10_000))
     found = plan(members, lanes=256)
-    assert found.programs[0].pieces == 2
+    assert found.programs[0].pieces == 3
     assert found.device_bytes == plan(members[:1], lanes=256).device_bytes
     assert found.result_bytes == 10_000 * 4 * PARAMETERS
 
@@ -169,11 +170,11 @@ def test_one_device():
 
 
 def test_bytes_of_rows_from_the_disk():
-    """Three blocks, of a step of every lane at least."""
+    """Three blocks for each of two workers, of a step of every lane at least."""
     data = jn.data.from_memmap(DATA.train.x, DATA.train.y, valid=None, test=None)
-    assert plan(data=data).data_bytes == memory.BLOCKS * memory.BLOCK_BYTES
+    assert plan(data=data).data_bytes == 2 * memory.BLOCKS * memory.BLOCK_BYTES
     wide = np.zeros((8, 2**16), np.float32)
     data = jn.data.from_memmap(wide, np.zeros(8, np.int32), valid=None, test=None)
     found = plan(jn.member(jn.nn.MLP([], outputs=2)), data, batch_size=4, lanes=32)
     step = 4 * (2**16 + 1) * 4 * 32 * found.programs[0].turns
-    assert step > memory.BLOCK_BYTES and found.data_bytes == memory.BLOCKS * step
+    assert step > memory.BLOCK_BYTES and found.data_bytes == 2 * memory.BLOCKS * step

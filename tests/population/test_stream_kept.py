@@ -210,5 +210,5 @@ def test_a_device_without_memory(saved: bool, tmp_path: Path, monkeypatch: pytes
     for found, wanted in zip(runs.groups, expected.groups, strict=True):
         assert bits(found.kept) == bits(wanted.kept)
     assert runs.history.identical(expected.history)
-    if saved:  # six, four that were refused, then longer ones: there are fewer members in each
-        assert seen[0] == 6 + 4 + 2 + 3 * 2
+    if saved:  # six, four that were refused, then longer ones: one of the two that learn in each
+        assert seen[0] == 6 + 4 + 2 * (2 + 3 * 2)

@@ -115,20 +115,20 @@ def test_wrong_test_labels_change_nothing_but_the_test_numbers(finished, tmp_pat
 
 def test_programs_are_compiled_before_any_of_them_runs(tmp_path, monkeypatch):
     order = []
-    compile_one, run_group = running._compile, running.run_group
+    compile_one, crew = running._compile, running.Crew
 
     def compiling(*arguments):
         order.append("compile")
         return compile_one(*arguments)
 
-    def grouped(*arguments):
+    def training(*arguments):
         order.append("run")
-        return run_group(*arguments)
+        return crew(*arguments)
 
     monkeypatch.setattr(running, "_compile", compiling)
-    monkeypatch.setattr(running, "run_group", grouped)
+    monkeypatch.setattr(running, "Crew", training)
     run(QUESTION, tmp_path / "out", progress=False)
-    assert order == ["compile", "compile", "run", "run"]
+    assert order == ["compile", "compile", "run"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Training rows larger than memory: arrays on the disk, or anything that gives row after row."""
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def from_source(
 
     Any Grain random-access source or ``grain.MapDataset`` is one, and so is a list. The order of
     the rows is jaxnets' own, a function of the member's key: shuffle nothing there, and let row
-    ``i`` always be the same row. Reading happens in one background thread.
+    ``i`` always be the same row. Reading happens in background threads, one row at a time.
 
     Args:
         source: has a length, and gives for a row a pair ``(x, y)``, a mapping with ``"x"`` and
@@ -123,8 +124,11 @@ def from_source(
             f"{type(source).__name__}."
         )
 
+    mutex = threading.Lock()  # several may ask, and not everything that gives rows is ready for it
+
     def read(rows: np.ndarray) -> tuple[Any, Any]:
-        found = [_pair(source[int(row)]) for row in rows]
+        with mutex:
+            found = [_pair(source[int(row)]) for row in rows]
         x = _stacked("x", rows, [pair[0] for pair in found])
         alone = [pair[1] is None for pair in found]
         if all(alone):
