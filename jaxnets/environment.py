@@ -51,11 +51,24 @@ def identity(devices: Sequence[jax.Device]) -> dict[str, Any]:
                 "platform": devices[0].platform,
                 "kind": devices[0].device_kind,
                 "count": len(devices),
+                **({"threads": threads(devices[0])} if devices[0].platform == "cpu" else {}),
             },
             "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
             "flags": {name: str(jax.config.values.get(name)) for name in FLAGS},
         },
     }
+
+
+def threads(device: jax.Device) -> int:
+    """The threads over which XLA splits large convolutions on a CPU, and with them their sums: as
+    many as there are cores that this process may run on, or devices, whichever are more.
+
+    Example:
+        >>> threads(jax.devices("cpu")[0]) >= len(jax.devices("cpu"))
+        True
+    """
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(there or 1, device.client.device_count())
 
 
 def flags() -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What decides the bits is told apart: two machines of one name need not be alike."""
 
+import os
 from pathlib import Path
 
 import jax
@@ -60,3 +61,14 @@ def test_a_folder_of_another_processor_is_refused(tmp_path: Path, monkeypatch: p
     message = 'machine.instructions is "avx2 fma sse2" there and "sse2" now'
     with pytest.raises(ValueError, match=message):
         fit()
+
+
+def test_threads_are_cores_or_devices_whichever_are_more(monkeypatch: pytest.MonkeyPatch):
+    """Seen: a ResNet-20 of 1, 2, 4, 8 devices on two cores has two, two, four, eight of them, and
+    the bits of the first two are the same.
+    """
+    devices = jax.devices("cpu")
+    for cores, expected in ((1, len(devices)), (64, 64)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: set(range(n)), False)
+        found = environment.identity(devices[:1])["machine"]["devices"]
+        assert (found["count"], found["threads"]) == (1, expected)

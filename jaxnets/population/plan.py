@@ -53,7 +53,7 @@ class Program:
             accelerators: a dispatch is for all of them, and they do not wait for each other. On a
             CPU as many as there are devices: XLA begins a dispatch for several only when all of
             them have ended the last, so there each has its own, of a program for one: the same
-            program, and the same bits, however many there are.
+            program however many there are.
         lanes: members side by side on one device in one dispatch. A property of the architecture
             and the kind of device alone, never of the number of members: programs of different
             lane counts differ in the last bits, so this is what makes a member independent of its

@@ -133,7 +133,7 @@ def test_programs_are_traced_for_the_devices_that_they_run_on(monkeypatch: pytes
 
 
 def test_on_a_cpu_the_number_of_devices_does_not():
-    """All have the program of the first: the bits do not depend on how many there are."""
+    """All have the program of the first."""
     assert blueprint(devices=jax.local_devices()[:1]) == blueprint()
 
 
