@@ -24,14 +24,14 @@ def run(rounds: int, epochs: int = EPOCHS) -> dict[str, Any]:
     each = [_round(number, epochs) for number in range(rounds + 1)][1:]
     ratios = [one["saving"][0] / one["plain"][0] for one in each]
     work = [one["saving"][1] / one["plain"][1] for one in each]
-    middle = statistics.median(ratios)
+    middle = round(statistics.median(ratios), 4)
     return {
         "rounds": rounds,
         "members": MEMBERS,
         "epochs": epochs,
         "seconds without": round(statistics.median(one["plain"][0] for one in each), 2),
         "seconds with": round(statistics.median(one["saving"][0] for one in each), 2),
-        "times as long": round(middle, 4),
+        "times as long": middle,
         "times as much processor time": round(statistics.median(work), 4),
         "saves": statistics.median_low(one["saves"] for one in each),
         "each": [round(ratio, 4) for ratio in ratios],
