@@ -94,21 +94,21 @@ def check_host(plan: "Plan") -> str:
         What is to be said with the plan; empty if all is well.
 
     Raises:
-        ValueError: the data alone, once per device, do not fit.
+        ValueError: the data alone, with what the lanes of all devices copy of them, do not fit.
 
     Warns:
         RuntimeWarning: data, states and results together do not.
     """
     there = host_bytes()
-    on_cpu, devices = plan.devices[0].platform == "cpu", len(plan.programs[0].mesh)
-    data = devices * plan.data_bytes * on_cpu
+    on_cpu = plan.devices[0].platform == "cpu"  # then all is on one device, for all workers
+    data = plan.data_bytes * on_cpu
     if data > there:
         raise ValueError(
             f"data: expected what fits into memory, but on {len(plan.devices)} CPU device(s) they "
             f"take {_mib(data)}, and {_mib(there)} are available; use fewer devices or lanes, or "
             "leave the rows on the disk."
         )
-    needed = devices * plan.device_bytes * on_cpu + plan.result_bytes
+    needed = plan.device_bytes * on_cpu + plan.result_bytes
     if needed > SPARE * there:
         text = (
             f"this plan takes {_mib(needed)} of memory for data, states and results, activations "

@@ -163,7 +163,7 @@ def _workers(groups: Sequence[Known]) -> int:
 
 def _long_first(groups: Sequence[Known]) -> list[int]:
     """The places of groups in the order in which they are begun: what takes longest is not to be
-    last, when nothing is left that could be done beside it (Graham 1969, section 5).
+    last, when nothing is left that could be done beside it (Graham 1969).
     """
     return sorted(range(len(groups)), key=lambda place: -groups[place].program.member_flops)
 
