@@ -1,15 +1,17 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from jaxnets import cli, files
 from jaxnets.study import DepthWidth
-from tests.population.kept import at_dispatch
+from tests.population.kept import at_dispatch, slowly
 
 SMALL = [
     "depth-width", "--dataset", "moons", "--depths", "1", "2", "--params", "60",
@@ -95,8 +97,16 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(capsys, tmp_path, monkeyp
 def test_stopped_continued_done(capsys, tmp_path, monkeypatch, number, status):
     out = tmp_path / "out"
     command = [*SMALL, "--out", str(out)]
+    asked = threading.Event()
+
+    def ask() -> None:
+        signal.raise_signal(number)
+        asked.set()
+        time.sleep(0.5)
+
     with monkeypatch.context() as patch:
-        at_dispatch(patch, 1, lambda: signal.raise_signal(number))
+        at_dispatch(patch, 1, ask)
+        slowly(patch, asked)
         assert cli.main(command) == status
     captured = capsys.readouterr()
     assert f"stopped; what was reached is saved in {out}: run the same again" in captured.err
@@ -104,12 +114,14 @@ def test_stopped_continued_done(capsys, tmp_path, monkeypatch, number, status):
 
     assert cli.main(command) == 0
     captured = capsys.readouterr()
-    assert "holds 2 of 4 members already" in captured.out
-    assert "Plan: 2 members in 1 program," in captured.out
+    [holds] = re.findall(r"holds (\d) of 4 members already", captured.out)
+    missing = 4 - int(holds)  # the other worker may or may not have begun
+    assert 1 <= missing <= 3
+    assert f"Plan: {missing} member" in captured.out
     assert "Against depth 1, paired over 2 seeds" in captured.out
     assert captured.err == ""
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["sessions"][-1]["members"] == 2
+    assert manifest["sessions"][-1]["members"] == missing
 
     assert cli.main(command) == 0
     again = capsys.readouterr().out

@@ -5,6 +5,7 @@ Run as a program it trains a part of it and then waits to be killed.
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -111,17 +112,31 @@ def at_dispatch(patch: Any, number: int, act: Callable[[], Any]) -> list[int]:
     Returns:
         A list that counts the chunks, and the epochs of all members in them.
     """
-    count, call = [0, 0], Compiled.__call__
+    count, call, mutex = [0, 0], Compiled.__call__, threading.Lock()
 
     def counted(self: Compiled, run: Any, lanes: Any, span: Any) -> Any:
-        count[0] += 1
-        count[1] += int(np.sum(span.last - span.first))
-        if count[0] == number:
+        with mutex:  # of several workers
+            count[0] += 1
+            count[1] += int(np.sum(span.last - span.first))
+            mine = count[0]
+        if mine == number:
             act()
         return call(self, run, lanes, span)
 
     patch.setattr(Compiled, "__call__", counted)
     return count
+
+
+def slowly(patch: pytest.MonkeyPatch, asked: threading.Event) -> None:
+    """After a signal every chunk takes so long that the main thread hears of it."""
+    call = Compiled.__call__
+
+    def dispatch(self: Compiled, *arguments: Any) -> Any:
+        if asked.is_set():
+            threading.Event().wait(0.3)
+        return call(self, *arguments)
+
+    patch.setattr(Compiled, "__call__", dispatch)
 
 
 SETTINGS = {"JAX_NUM_CPU_DEVICES": "2", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}

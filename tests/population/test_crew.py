@@ -95,7 +95,7 @@ def test_stopped_and_continued(number: int, tmp_path: Path, monkeypatch: pytest.
             asked.set()
 
         at_dispatch(patch, number, ask)
-        slowly(patch, asked)
+        kept.slowly(patch, asked)
         train(tmp_path / "stopped", many(), devices=TWO)
     assert any((tmp_path / "stopped" / "state").iterdir())
     runs = train(tmp_path / "stopped", many(), devices=TWO)
@@ -105,22 +105,10 @@ def test_stopped_and_continued(number: int, tmp_path: Path, monkeypatch: pytest.
     )
 
 
-def slowly(patch: pytest.MonkeyPatch, asked: threading.Event) -> None:
-    """After a signal every chunk takes so long that the main thread hears of it."""
-    call = Compiled.__call__
-
-    def dispatch(self: Compiled, *arguments: Any) -> Any:
-        if asked.is_set():
-            threading.Event().wait(0.3)
-        return call(self, *arguments)
-
-    patch.setattr(Compiled, "__call__", dispatch)
-
-
 def test_without_a_folder_an_interruption_ends_all_of_them(monkeypatch: pytest.MonkeyPatch):
     asked = threading.Event()
     count = at_dispatch(monkeypatch, 3, lambda: (kept.interrupt(), asked.set()))
-    slowly(monkeypatch, asked)
+    kept.slowly(monkeypatch, asked)
     kept.never_leaving(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train(None, many(), devices=TWO, epochs=80, patience=None)
