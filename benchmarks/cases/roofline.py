@@ -24,11 +24,15 @@ drawing a million weights, is not to be taken for theirs."""
 STEPS, ROWS = 1000, 32_768
 """At most."""
 
+FEWEST_STEPS = 16
+"""Of two layers of 1,024 units even the largest batches: drawing their weights takes as long as
+half a step of 1,024 examples."""
+
 
 def work(widths: tuple[int, ...], batch: int, quick: bool = False) -> tuple[Problem, int]:
     """A network of these widths, and epochs such that a training has about `FLOPS`."""
     one = Problem("mlp", "points", batch, batch, widths=widths)
-    steps = 2 if quick else max(4, min(STEPS, int(FLOPS / one.flops)))
+    steps = 2 if quick else max(FEWEST_STEPS, min(STEPS, int(FLOPS / one.flops)))
     rows = min(steps, max(1, ROWS // batch)) * batch
     return Problem("mlp", "points", rows, batch, widths=widths), -(-steps * batch // rows)
 
