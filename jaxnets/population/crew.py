@@ -29,8 +29,8 @@ class Event(NamedTuple):
 
 
 class Crew:
-    """Workers on some groups, begun at once. One alone is the thread that asks; several have
-    threads of their own, with the settings of the thread that asks.
+    """Workers on some groups. One alone is the thread that asks; several have threads of their
+    own, with the settings of the thread that asks.
 
     Args:
         trainings: the groups, in the order in which they are begun.
@@ -50,6 +50,10 @@ class Crew:
         for number, saver in enumerate(savers):
             thread = threading.Thread(target=report, args=(saver,), name=f"train-{number}")
             self._threads.append(thread)
+
+    def begin(self) -> None:
+        """Let them work. Whatever comes from here on, `end` ends those that have begun."""
+        for thread in self._threads:
             thread.start()
 
     def hear(self) -> Event:

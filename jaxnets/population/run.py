@@ -118,6 +118,7 @@ def _execute(
             while not trainings[place].complete:
                 if crew is None:
                     crew = Crew(list(trainings.values()), savers or [None] * count)
+                    crew.begin()
                 refused = _refused([crew.hear()])
                 if refused:
                     refused |= _refused(crew.end(soon=False))

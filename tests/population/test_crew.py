@@ -115,6 +115,20 @@ def test_without_a_folder_an_interruption_ends_all_of_them(monkeypatch: pytest.M
     assert 3 <= count[0] <= 8, "the first pieces alone have forty chunks each"
 
 
+def test_an_interruption_before_all_have_begun(monkeypatch: pytest.MonkeyPatch):
+    begin = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "train-1":
+            raise KeyboardInterrupt
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        train(None, many(), devices=TWO)
+    # `nobody_is_left`
+
+
 @pytest.mark.parametrize("saved", [False, True])
 def test_what_goes_wrong_in_one_is_raised_and_ends_all(
     saved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
