@@ -97,7 +97,7 @@ def convolve(
     geometry = Geometry(
         _pair(size), _pair(window), _pair(strides), (pairs[0], pairs[1]), _pair(dilation)
     )
-    if platform() != "cpu" and method in ("auto", "lax"):
+    if platform() != "cpu" and method in ("auto", "lax", "onednn"):
         note(Choice(geometry, sizes, (), method))
         y = lax.conv_general_dilated(
             x, kernel, strides, pairs, rhs_dilation=dilation, dimension_numbers=LAYOUT

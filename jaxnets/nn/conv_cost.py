@@ -8,10 +8,10 @@ estimate beside measurement); they only have to put the ways into the right orde
 import math
 from typing import NamedTuple
 
-from jaxnets.nn import conv_banded, conv_lax, conv_mec, conv_winograd
+from jaxnets.nn import conv_banded, conv_lax, conv_mec, conv_onednn, conv_winograd
 from jaxnets.nn.geometry import Geometry
 
-METHODS = ("auto", "lax", "patches", "mec", "banded", "winograd")
+METHODS = ("auto", "lax", "patches", "mec", "banded", "winograd", "onednn")
 """What the field ``method`` of a convolution may be."""
 
 LANE = 16
@@ -73,6 +73,8 @@ def candidates(g: Geometry, name: str = "auto", bits: int = 32) -> list[Method]:
         methods.append(Method("mec"))
     if conv_winograd.fits(g) and bits >= 32:
         methods.append(Method("winograd"))
+    if conv_onednn.fits(bits):
+        methods.append(Method("onednn"))
     return [method for method in methods if name == method.name] or methods
 
 
@@ -98,6 +100,8 @@ def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
         return _banded(role, method.block, g, sizes)
     if method.name == "winograd":
         return _winograd(role, g, sizes)
+    if method.name == "onednn":
+        return _onednn(role, g, sizes)
     if method.name == "mec":
         return _mec(role, g, sizes)
     if role == "input":
@@ -139,6 +143,26 @@ def _winograd(role: str, g: Geometry, sizes: Sizes) -> float:
         "kernel": (channels, rows, features),
     }[role]
     return points * (5e-7 * rows * (channels + features) + _product(*product))
+
+
+def _onednn(role: str, g: Geometry, sizes: Sizes) -> float:
+    batch, channels, features, _ = sizes
+    if role == "kernel":
+        # Few places in a row keep the core less busy; both arrays are rearranged.
+        places = max(g.extent[1] * channels, LANE)
+        work = 2 * batch * math.prod(g.out) * g.window[0] * places * _lanes(features)
+        moved = batch * (math.prod(g.size) * channels + math.prod(g.out) * features)
+        return 0.1 + work / 115e6 + 8e-7 * moved
+    time, rows = 0.1, batch * math.prod(g.out)
+    if role == "input":
+        time += _spread(g, batch, features)
+        rows, channels, features = batch * math.prod(g.size), features, channels
+    work = 2 * rows * math.prod(g.window) * channels * _lanes(features)
+    return time + work / 150e6
+
+
+def _lanes(columns: int) -> int:
+    return -(-columns // LANE) * LANE
 
 
 def _banded(role: str, block: int, g: Geometry, sizes: Sizes) -> float:
@@ -206,7 +230,7 @@ def _correlate(g: Geometry, batch: int, channels: int, features: int) -> float:
 
 def _product(rows: int, inner: int, columns: int) -> float:
     """A matrix product: columns are rounded up, and few of them keep the core less busy."""
-    rounded = -(-columns // LANE) * LANE
+    rounded = _lanes(columns)
     return 2 * rows * inner * rounded / (65e6 if rounded == LANE else 90e6) + 0.004
 
 

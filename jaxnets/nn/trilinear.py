@@ -16,7 +16,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxnets.nn import conv_banded, conv_lax, conv_mec, conv_patches, conv_winograd
+from jaxnets.nn import conv_banded, conv_lax, conv_mec, conv_onednn, conv_patches, conv_winograd
 from jaxnets.nn.conv_cost import Method
 from jaxnets.nn.geometry import Geometry
 
@@ -41,6 +41,9 @@ FORMS: dict[str, Callable[..., jax.Array]] = {
     "winograd input": conv_winograd.input_gradient,
     "winograd kernel": conv_winograd.kernel_gradient,
     "winograd output": conv_winograd.output,
+    "onednn input": conv_onednn.input_gradient,
+    "onednn kernel": conv_onednn.kernel_gradient,
+    "onednn output": conv_onednn.output,
 }
 """What computes which of the three from the two others."""
 
