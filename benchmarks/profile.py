@@ -62,7 +62,7 @@ def by_kind(spent: Counter[str], count: Counter[str], steps: int) -> list[tuple[
     often: Counter[str] = Counter()
     for name, nanoseconds in spent.items():
         if 10 * count[name] >= 9 * steps and not name.startswith(NO_OPERATION):
-            kind = re.sub(r"(\.\d+|\.clone)+$", "", name)
+            kind = re.sub(r"(\.\d+|\.clone)+(?=$|__)", "", name)
             micro[kind] += nanoseconds
             often[kind] += count[name]
     return [(kind, ns / steps / 1e3, often[kind] / steps) for kind, ns in micro.most_common()]

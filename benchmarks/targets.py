@@ -66,7 +66,7 @@ LIMITS = {
         "Operation by operation: `python -m benchmarks.profile small-mlp --epochs 40`."
     ),
     "convolution": (
-        "XLA's convolutions and their gradients inside a compiled loop on a CPU{share}; "
+        "Convolutions and their gradients inside a compiled loop on a CPU{share}; "
         "`python -m benchmarks.convolutions` has them one by one."
     ),
     "one": (

@@ -26,6 +26,7 @@ def use_compilation_cache(folder: str | os.PathLike[str] | None = None) -> Path 
     """Keep compiled programs on disk, so that the next process need not compile them again.
 
     A compiled program is the same bits wherever it comes from, so results do not depend on this.
+    Programs with convolutions by oneDNN are not kept: XLA cannot write them down.
     The command line calls it. A cache that the user has set up in JAX herself is left alone.
 
     Programs for a CPU use all that it can do, and a home folder may be shared by different

@@ -19,6 +19,10 @@ FLAGS = (
 )  # fmt: skip
 """Settings of JAX that change the bits."""
 
+ONEDNN = ("MAX_CPU_ISA", "CPU_ISA_HINTS", "DEFAULT_FPMATH_MODE")
+"""Settings of oneDNN that change the bits: variables of the environment, ``ONEDNN_`` or ``DNNL_``
+before them. ``jaxnets.nn.conv_onednn`` has convolutions computed by it."""
+
 MODEL = ("cpu family", "model", "CPU implementer", "CPU part")
 """What Linux calls the model of a processor, on x86 and on ARM."""
 
@@ -54,6 +58,7 @@ def identity(devices: Sequence[jax.Device]) -> dict[str, Any]:
                 **({"threads": threads(devices[0])} if devices[0].platform == "cpu" else {}),
             },
             "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
+            "oneDNN": onednn(),
             "flags": {name: str(jax.config.values.get(name)) for name in FLAGS},
         },
     }
@@ -80,6 +85,17 @@ def flags() -> tuple[str, ...]:
         'jax_enable_x64=False'
     """
     return tuple(f"{name}={jax.config.values.get(name)}" for name in FLAGS)
+
+
+def onednn() -> str:
+    """What the environment tells oneDNN about its arithmetic.
+
+    Example:
+        >>> isinstance(onednn(), str)
+        True
+    """
+    names = [f"{prefix}_{name}" for prefix in ("ONEDNN", "DNNL") for name in ONEDNN]
+    return " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
 
 
 def surroundings() -> dict[str, Any]:

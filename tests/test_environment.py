@@ -72,3 +72,12 @@ def test_threads_are_cores_or_devices_whichever_are_more(monkeypatch: pytest.Mon
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: set(range(n)), False)
         found = environment.identity(devices[:1])["machine"]["devices"]
         assert (found["count"], found["threads"]) == (1, expected)
+
+
+def test_what_changes_the_arithmetic_of_onednn_is_told(monkeypatch: pytest.MonkeyPatch):
+    before = environment.identity(jax.devices()[:1])
+    monkeypatch.setenv("ONEDNN_VERBOSE", "0")
+    assert environment.identity(jax.devices()[:1]) == before
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    found = environment.identity(jax.devices()[:1])["machine"]["oneDNN"]
+    assert found == f"ONEDNN_MAX_CPU_ISA=AVX2 {before['machine']['oneDNN']}".strip()

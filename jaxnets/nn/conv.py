@@ -2,8 +2,8 @@
 
 On a CPU XLA's convolution, with its gradients, can be many times slower inside a loop body than
 outside, and a convolution mapped over members becomes a grouped one, slower still. Neither happens
-here: see ``conv_lax`` for the reason, and ``conv_patches``, ``conv_mec``, ``conv_banded`` and
-``conv_winograd`` for other ways.
+here: see ``conv_lax`` for the reason, and ``conv_patches``, ``conv_mec``, ``conv_banded``,
+``conv_winograd`` and ``conv_onednn`` for other ways.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,8 @@ def convolve(
         method: ``"lax"`` for XLA's convolution; ``"patches"`` for strided slices and one matrix
             product; ``"mec"`` for slices along one axis only, see ``conv_mec``; ``"banded"`` for
             places of the width taken together, see ``conv_banded``; ``"winograd"`` for windows of
-            three by three with fewer products, see ``conv_winograd``;
+            three by three with fewer products, see ``conv_winograd``; ``"onednn"`` for the library
+            of that name where jaxlib has it, see ``conv_onednn``;
             ``"auto"`` for XLA's on an accelerator, and on a CPU for what ``conv_cost`` takes for
             the fastest, or `measure_convolutions` found to be, for the convolution and for each of
             its gradients. They differ by float32 rounding. Which of the two it is traced for is
@@ -153,8 +154,8 @@ class Conv(nn.Module):
         use_bias: whether there is a bias.
         kernel_init: initialiser of ``kernel``, shape ``(*kernel_size, channels, features)``.
         bias_init: initialiser of ``bias``, shape ``(features,)``.
-        method: ``"auto"``, ``"lax"``, ``"patches"``, ``"mec"``, ``"banded"`` or ``"winograd"``,
-            see ``convolve``.
+        method: ``"auto"``, ``"lax"``, ``"patches"``, ``"mec"``, ``"banded"``, ``"winograd"`` or
+            ``"onednn"``, see ``convolve``.
         dtype: of the computation; parameters are float32.
 
     Example:

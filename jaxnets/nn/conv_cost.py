@@ -1,6 +1,7 @@
 """Which way of computing a convolution on a CPU is the fastest: an estimate from shapes alone.
 
-It is deterministic, and so are the results of a study: the same shapes take the same way. The
+It is deterministic, and so are the results of a study: the same shapes take the same way wherever
+there are the same ways (``conv_onednn`` is not everywhere). The
 constants are those of one machine (``python -m benchmarks.convolutions`` measures them and prints
 estimate beside measurement); they only have to put the ways into the right order.
 """
@@ -26,6 +27,11 @@ SMALL = 2**16
 IDLE = 0.65
 """What time counts that other cores could take over if they are idle, as they are when a network is
 trained alone: Eigen's convolution runs on all of them, YNNPACK's on one."""
+
+
+KEPT = 1.15
+"""What time counts of oneDNN: no compilation cache keeps a program with it, so it must be faster by
+more than what estimates are off by."""
 
 
 class Method(NamedTuple):
@@ -57,9 +63,9 @@ def candidates(g: Geometry, name: str = "auto", bits: int = 32) -> list[Method]:
 
     Args:
         g: the geometry.
-        name: one method's name, or ``"auto"`` for all of them, as ``"mec"`` and ``"winograd"`` are
-            for a convolution that they cannot compute.
-        bits: of a number. Winograd's sums need at least 32 of them.
+        name: one method's name, or ``"auto"`` for all of them, as ``"mec"``, ``"winograd"`` and
+            ``"onednn"`` are for a convolution that they cannot compute.
+        bits: of a number. Winograd's sums need at least 32 of them, oneDNN is asked for 32.
 
     Example:
         >>> g = Geometry((1, 10), (1, 3), (1, 1), ((0, 0), (1, 1)), (1, 1))
@@ -73,13 +79,14 @@ def candidates(g: Geometry, name: str = "auto", bits: int = 32) -> list[Method]:
         methods.append(Method("mec"))
     if conv_winograd.fits(g) and bits >= 32:
         methods.append(Method("winograd"))
-    if conv_onednn.fits(bits):
+    if conv_onednn.fits(g, bits):
         methods.append(Method("onednn"))
     return [method for method in methods if name == method.name] or methods
 
 
 def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
-    """The time of one core in milliseconds, less where idle cores could help.
+    """The time of one core in milliseconds, less where idle cores could help, more where no cache
+    keeps the program.
 
     Args:
         role: ``"output"``, ``"input"`` or ``"kernel"``: what is computed from the two others.
@@ -101,7 +108,7 @@ def estimate(role: str, method: Method, g: Geometry, sizes: Sizes) -> float:
     if method.name == "winograd":
         return _winograd(role, g, sizes)
     if method.name == "onednn":
-        return _onednn(role, g, sizes)
+        return KEPT * _onednn(role, g, sizes)
     if method.name == "mec":
         return _mec(role, g, sizes)
     if role == "input":
@@ -142,7 +149,9 @@ def _winograd(role: str, g: Geometry, sizes: Sizes) -> float:
         "input": (rows, features, channels),
         "kernel": (channels, rows, features),
     }[role]
-    return points * (5e-7 * rows * (channels + features) + _product(*product))
+    # Sixteen products at once that are as long as the batch and as small as the channels.
+    slower = 1.6 if role == "kernel" else 1.0
+    return slower * points * (5e-7 * rows * (channels + features) + _product(*product))
 
 
 def _onednn(role: str, g: Geometry, sizes: Sizes) -> float:
@@ -152,13 +161,13 @@ def _onednn(role: str, g: Geometry, sizes: Sizes) -> float:
         places = max(g.extent[1] * channels, LANE)
         work = 2 * batch * math.prod(g.out) * g.window[0] * places * _lanes(features)
         moved = batch * (math.prod(g.size) * channels + math.prod(g.out) * features)
-        return 0.1 + work / 115e6 + 8e-7 * moved
-    time, rows = 0.1, batch * math.prod(g.out)
+        return 0.15 + work / 115e6 + 8e-7 * moved
+    time, rows = 0.15, batch * math.prod(g.out)
     if role == "input":
         time += _spread(g, batch, features)
         rows, channels, features = batch * math.prod(g.size), features, channels
-    work = 2 * rows * math.prod(g.window) * channels * _lanes(features)
-    return time + work / 150e6
+    inner = math.prod(g.window) * channels
+    return time + 2 * rows * (inner + 40) * _lanes(features) / 150e6
 
 
 def _lanes(columns: int) -> int:
@@ -256,8 +265,8 @@ def choose(role: str, g: Geometry, sizes: Sizes, name: str = "auto") -> Method:
         name: ``"auto"``, or the name that the user fixed.
 
     Example:
-        >>> g = Geometry((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
-        >>> str(choose("output", g, Sizes(128, 64, 64)))
-        'winograd'
+        >>> g = Geometry((32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1))
+        >>> str(choose("output", g, Sizes(32, 1, 6)))
+        'banded(4)'
     """
     return min(candidates(g, name, sizes.bits), key=lambda method: estimate(role, method, g, sizes))

@@ -85,9 +85,9 @@ def choose(question: Question, name: str = "auto") -> Method:
         The method.
 
     Example:
-        >>> g = Geometry((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
-        >>> str(choose(Question("output", g, Sizes(128, 64, 64))))
-        'winograd'
+        >>> g = Geometry((32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1))
+        >>> str(choose(Question("output", g, Sizes(32, 1, 6))))
+        'banded(4)'
     """
     role, geometry, sizes = question
     guess = conv_cost.choose(role, geometry, sizes, name)
@@ -214,6 +214,7 @@ def _place(question: Question) -> Path | None:
         version("jax"),
         version("jaxlib"),
         os.environ.get("XLA_FLAGS", ""),
+        environment.onednn(),
         *environment.flags(),
     ]
     return base / "convolutions" / processor() / _name(programs) / f"{_name(_words(question))}.json"

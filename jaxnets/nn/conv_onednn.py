@@ -6,7 +6,8 @@ writes behind an option that has no effect where JAX compiles: here the call is 
 words are XLA's own and promised to nobody, and wrong ones end the process. So it is made only under
 versions of jaxlib that it has been tried with, and after a small convolution has come out right.
 
-XLA cannot write a program with such a call down, so no compilation cache keeps it.
+XLA cannot write a program with such a call down, so no compilation cache keeps it: every process
+compiles it anew. `jaxnets.nn.conv_cost` takes oneDNN where it is worth that.
 """
 
 import functools
@@ -76,9 +77,17 @@ def _run(function: Any, g: Geometry, x: np.ndarray, kernel: np.ndarray) -> Any:
         return f"XLA does not know it: {str(error).splitlines()[0]}"
 
 
-def fits(bits: int) -> bool:
-    """Whether it can compute with numbers of so many bits here."""
-    return bits == 32 and not missing()
+def fits(g: Geometry, bits: int) -> bool:
+    """Whether it can compute this convolution here: of numbers of 32 bits, and no place of the
+    window sees padding alone along the border of an axis, which oneDNN need not know.
+
+    Example:
+        >>> g = Geometry((8, 8), (3, 3), (1, 1), ((3, 1), (1, 1)), (1, 1))
+        >>> fits(g, 32)
+        False
+    """
+    narrow = all(max(p) < e for p, e in zip(g.pads, g.extent, strict=True))
+    return bits == 32 and narrow and not missing()
 
 
 def output(x: jax.Array, kernel: jax.Array, g: Geometry) -> jax.Array:
@@ -155,7 +164,7 @@ def _correlate(
 
 
 def _cropped(x: jax.Array, pads: Pairs) -> tuple[jax.Array, Pairs]:
-    """oneDNN adds a border and takes none away."""
+    """Cut off what a negative pad takes away: oneDNN only adds."""
     (top, bottom), (left, right) = pads
     if min(top, bottom, left, right) >= 0:
         return x, pads
@@ -188,6 +197,7 @@ def _call(
     def words(numbers: Iterable[int]) -> list[str]:
         return [str(number) for number in numbers]
 
+    _say_nothing_of_the_cache()
     image = {"batch_dim": "0", "feature_dim": "3", "spatial_dims": ["1", "2"]}
     window = {
         "input_feature_dim": str(axes.index("i")),
@@ -216,7 +226,7 @@ def _call(
     return call(x, kernel)
 
 
-def say_nothing_of_the_cache() -> None:
+def _say_nothing_of_the_cache() -> None:
     """JAX warns of every program that it cannot keep; of these that is known."""
     warnings.filterwarnings(
         "ignore", message="Error writing persistent compilation cache entry.*std::bad_alloc"

@@ -10,7 +10,13 @@ import pytest
 
 import jaxnets as jn
 from jaxnets.devices import traced_for
-from jaxnets.nn import conv_cost, conv_measured, explain_convolutions, measure_convolutions
+from jaxnets.nn import (
+    conv_cost,
+    conv_measured,
+    conv_onednn,
+    explain_convolutions,
+    measure_convolutions,
+)
 from jaxnets.nn.conv_choices import measured_for
 from jaxnets.nn.conv_cost import Method, Sizes
 from jaxnets.nn.conv_measured import Question, Times, choose, learn
@@ -24,6 +30,14 @@ on_cpu = pytest.mark.skipif(
 )
 GEOMETRY = Geometry((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
 QUESTION = Question("output", GEOMETRY, Sizes(128, 64, 64))
+
+
+@pytest.fixture(autouse=True)
+def _without_onednn(monkeypatch: pytest.MonkeyPatch):
+    """What is chosen by estimate is the same wherever the tests run."""
+    monkeypatch.setattr(conv_onednn, "missing", lambda: "not here")
+
+
 NETWORK = jn.from_linen(jn.nn.ConvNet([3], 2, method="auto"))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxnets.nn import conv_cost, conv_lax, conv_winograd, convolve
+from jaxnets.nn import conv_cost, conv_lax, conv_onednn, conv_winograd, convolve
 from jaxnets.nn.conv_cost import Method, Sizes, choose, estimate
 from jaxnets.nn.conv_winograd import fits
 from jaxnets.nn.geometry import Geometry
@@ -192,7 +192,7 @@ def test_odd_shapes(g, method, block):
 
 @pytest.mark.parametrize(
     ("name", "strides"),
-    [(name, (1, 2)) for name in ("lax", "patches", "mec", "banded", "auto")]
+    [(name, (1, 2)) for name in ("lax", "patches", "mec", "banded", "onednn", "auto")]
     + [("winograd", (1, 1))],
 )
 def test_derivatives_of_any_order(name, strides):
@@ -226,7 +226,7 @@ def test_derivatives_of_any_order(name, strides):
 
 
 @pytest.mark.parametrize("mapped", [(0, None), (None, 0), (0, 0), (1, 2)], ids=str)
-@pytest.mark.parametrize("name", ["lax", "patches", "mec", "banded", "winograd"])
+@pytest.mark.parametrize("name", ["lax", "patches", "mec", "banded", "winograd", "onednn"])
 def test_over_members(name, mapped):
     rng = np.random.default_rng(0)
     shapes = [[2, 5, 6, 3], [3, 3, 3, 4]]
@@ -311,24 +311,32 @@ def test_a_loop_leaves_xla_no_slow_convolution(method):
         assert not any("lhs_dilate" in line for line in lines)
 
 
+# Size, window, strides, padding on all sides; then what is taken without oneDNN, and with it.
 CHOICES = [
-    ("output", ((32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)), (32, 1, 6), "banded"),
-    ("kernel", ((32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)), (32, 1, 6), "banded"),
-    ("input", ((14, 14), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1)), (32, 6, 16), "banded"),
-    ("output", ((16, 16), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 32, 32), "lax"),
-    ("kernel", ((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 64, 64), "winograd"),
-    ("output", ((32, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 16, 16), "lax"),
-    ("kernel", ((32, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), (128, 16, 16), "mec"),
-    ("output", ((16, 16), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), (128, 32, 64), "lax"),
-    ("input", ((32, 32), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), (128, 16, 32), "banded"),
+    ("output", (32, 5, 1, 0), (32, 1, 6), "banded", "banded"),
+    ("kernel", (32, 5, 1, 0), (32, 1, 6), "banded", "banded"),
+    ("input", (14, 5, 1, 0), (32, 6, 16), "banded", "banded"),
+    ("output", (16, 3, 1, 1), (128, 32, 32), "lax", "onednn"),
+    ("kernel", (8, 3, 1, 1), (128, 64, 64), "lax", "onednn"),
+    ("output", (8, 3, 1, 1), (128, 64, 64), "winograd", "onednn"),
+    ("output", (32, 3, 1, 1), (128, 16, 16), "lax", "onednn"),
+    ("kernel", (32, 3, 1, 1), (128, 16, 16), "mec", "onednn"),
+    ("output", (16, 3, 2, 1), (128, 32, 64), "lax", "onednn"),
+    ("input", (32, 3, 2, 1), (128, 16, 32), "banded", "banded"),
 ]
 
 
-@pytest.mark.parametrize("role, geometry, sizes, name", CHOICES)
-def test_what_is_chosen_has_the_least_estimate(role, geometry, sizes, name):
-    g, sizes = Geometry(*geometry), Sizes(*sizes)
+@pytest.mark.parametrize("missing", ["not here", ""])
+@pytest.mark.parametrize("role, square, sizes, without, with_it", CHOICES)
+def test_what_is_chosen_has_the_least_estimate(
+    role, square, sizes, without, with_it, missing, monkeypatch
+):
+    monkeypatch.setattr(conv_onednn, "missing", lambda: missing)
+    size, window, stride, pad = square
+    g = Geometry((size,) * 2, (window,) * 2, (stride,) * 2, ((pad,) * 2,) * 2, (1, 1))
+    sizes = Sizes(*sizes)
     method = choose(role, g, sizes)
-    assert method.name == name
+    assert method.name == (without if missing else with_it)
     assert choose(role, g, sizes, "patches") == Method("patches")
     assert all(
         estimate(role, method, g, sizes) <= estimate(role, other, g, sizes)
@@ -340,4 +348,4 @@ def test_blocks_that_divide_the_width_are_cheaper():
     """What is made beyond the width is cut off, and all the rest written once more."""
     g = Geometry((32, 32), (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1))
     assert g.out[1] % 4 == 0 and g.out[1] % 8 != 0
-    assert choose("output", g, Sizes(32, 1, 6)) == Method("banded", 4)
+    assert choose("output", g, Sizes(32, 1, 6), "banded") == Method("banded", 4)
