@@ -35,8 +35,8 @@ VERSIONS = frozenset(
 )
 """Of jaxlib, in which the words of the call have been found to be the same."""
 
-CHUNK = 2**18
-"""About so many numbers (1 MB in float32) of either array are multiplied at once in the gradient of
+CHUNK = 2**17
+"""About so many numbers (512 KB in float32) of either array are multiplied at once in the gradient of
 the kernel, to stay in the cache."""
 
 
@@ -143,7 +143,7 @@ def chunk_size(x: tuple[int, ...], gy: tuple[int, ...]) -> int:
 
     Example:
         >>> chunk_size((128, 32, 32, 16), (128, 32, 32, 16))
-        16
+        8
     """
     batch, most = x[0], examples(CHUNK, max(x[1:], gy[1:], key=np.prod))
     divisors = [n for n in range(min(8, batch), min(most, batch) + 1) if batch % n == 0]
