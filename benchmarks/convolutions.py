@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.record import write
+from jaxnets.devices import traced_for
 from jaxnets.nn.conv_cost import Sizes, candidates, choose, estimate
 from jaxnets.nn.conv_measured import Question, measure
 from jaxnets.nn.geometry import Geometry
@@ -78,32 +79,25 @@ def milliseconds(case: str, result: dict[str, Any]) -> float:
     )
 
 
-def main() -> None:
-    """Measure, print a table, and store the result if asked."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--layers", nargs="+", default=list(LAYERS), choices=list(LAYERS))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="store the result as JSON")
-    arguments = parser.parse_args()
-    if arguments.write and len(arguments.layers) < len(LAYERS):
-        parser.error("--write: only whole results are kept, without --layers.")
+def measured(layers: list[str], rounds: int) -> tuple[Table, list[dict[str, Any]]]:
+    """The ways of these layers, as a table and as rows."""
     table = Table(title="Milliseconds of the cores per call: estimated, measured")
     for column in ("layer", "wanted", "chosen", "all, measured (estimated)", "chosen / best"):
         table.add_column(column, overflow="fold")
     rows = []
-    for layer in arguments.layers:
+    for layer in layers:
         g, sizes = LAYERS[layer]
         for role in ROLES:
             guesses = {m: estimate(role, m, g, sizes) for m in candidates(g)}
             chosen, least = choose(role, g, sizes), min(guesses.values())
             near = [m for m, guess in guesses.items() if guess < 10 * least]
-            measured = measure(Question(role, g, sizes), near, arguments.rounds)
-            best = min(measured.values())
-            ways = sorted(measured.items(), key=lambda pair: pair[1])
+            found = measure(Question(role, g, sizes), near, rounds)
+            best = min(found.values())
+            ways = sorted(found.items(), key=lambda pair: pair[1])
             table.add_row(
                 layer, role, str(chosen),
                 ", ".join(f"{m} {ms:.3g} ({guesses[m]:.3g})" for m, ms in ways),
-                f"{measured[chosen] / best:.2f}",
+                f"{found[chosen] / best:.2f}",
             )  # fmt: skip
             rows += [
                 {
@@ -116,6 +110,20 @@ def main() -> None:
                 }
                 for m, ms in ways
             ]
+    return table, rows
+
+
+def main() -> None:
+    """Measure, print a table, and store the result if asked."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--layers", nargs="+", default=list(LAYERS), choices=list(LAYERS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="store the result as JSON")
+    arguments = parser.parse_args()
+    if arguments.write and len(arguments.layers) < len(LAYERS):
+        parser.error("--write: only whole results are kept, without --layers.")
+    with traced_for("cpu"):  # what a population may use
+        table, rows = measured(arguments.layers, arguments.rounds)
     Console(width=130).print(table)
     if arguments.write:
         command = f"python -m benchmarks.convolutions --rounds {arguments.rounds}"

@@ -1,8 +1,10 @@
 """How programs are compiled, and kept on disk for the next process."""
 
+import contextlib
 import hashlib
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,23 @@ def processor() -> str:
     told = [known.get(name, "") for name in ("model name", "flags", "Features")]
     told += [platform.machine(), platform.processor(), platform.system()]
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def not_kept() -> Iterator[None]:
+    """What this thread compiles in the block is written into no cache on the disk.
+
+    Raises:
+        AttributeError: a JAX that has no such setting for a block of code.
+
+    Example:
+        >>> with not_kept():
+        ...     compiled = jax.jit(lambda x: x + 1).lower(1.0).compile()
+    """
+    from jax._src import config  # the setting is public, as one for a block it is not
+
+    with config.persistent_cache_min_compile_time_secs(float("inf")):
+        yield
 
 
 def compile_in_place(

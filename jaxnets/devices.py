@@ -118,9 +118,23 @@ def platform() -> str:
     return _platform.get() or jax.default_backend()
 
 
+def compiled_by_us_for(platform: str) -> bool:
+    """Whether what is being traced is compiled by jaxnets itself, for devices of that kind, and not
+    part of a program of somebody else's: whether it is within `traced_for`.
+
+    Example:
+        >>> with traced_for("cpu"):
+        ...     compiled_by_us_for("cpu")
+        True
+    """
+    return _platform.get() == platform
+
+
 @contextlib.contextmanager
 def traced_for(platform: str) -> Iterator[None]:
-    """What is traced in this block is going to run on that kind of device."""
+    """What is traced in this block is going to run on that kind of device, and is compiled by
+    `jaxnets.compilation.compile_in_place`, if at all.
+    """
     before = _platform.set(platform)
     try:
         yield

@@ -21,7 +21,7 @@ FLAGS = (
 
 ONEDNN = ("MAX_CPU_ISA", "CPU_ISA_HINTS", "DEFAULT_FPMATH_MODE")
 """Settings of oneDNN that change the bits: variables of the environment, ``ONEDNN_`` or ``DNNL_``
-before them. ``jaxnets.nn.conv_onednn`` has convolutions computed by it."""
+before them. XLA has it multiply matrices, ``jaxnets.nn.conv_onednn`` compute convolutions."""
 
 MODEL = ("cpu family", "model", "CPU implementer", "CPU part")
 """What Linux calls the model of a processor, on x86 and on ARM."""
@@ -66,13 +66,16 @@ def identity(devices: Sequence[jax.Device]) -> dict[str, Any]:
 
 def threads(device: jax.Device) -> int:
     """The threads over which XLA splits large convolutions on a CPU, and with them their sums: as
-    many as there are cores that this process may run on, or devices, whichever are more.
+    many as there are cores that this process may run on (``NPROC`` says others), or devices,
+    whichever are more.
 
     Example:
         >>> threads(jax.devices("cpu")[0]) >= len(jax.devices("cpu"))
         True
     """
     there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    told = os.environ.get("NPROC", "")
+    there = int(told) if told.isdecimal() else there
     return max(there or 1, device.client.device_count())
 
 

@@ -112,3 +112,22 @@ def test_an_xla_without_the_option_compiles_as_it_can(monkeypatch: pytest.Monkey
     assert float(compilation.compile_in_place(lowered, "cpu")(1.0)) == 2.0
     with pytest.raises(jax.errors.JaxRuntimeError, match="xla_cpu_other"):
         compilation.compile_in_place(lowered, "cpu", {"xla_cpu_other": True})
+
+
+NOT_KEPT = """
+import sys, jax
+from jaxnets.compilation import not_kept
+
+jax.config.update("jax_compilation_cache_dir", sys.argv[1])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+def one(x): return x + 1
+def two(x): return x + 2
+with not_kept():
+    jax.jit(one).lower(1.0).compile()
+jax.jit(two).lower(1.0).compile()
+"""
+
+
+def test_what_is_not_to_be_kept_is_not(tmp_path: Path):
+    subprocess.run([sys.executable, "-c", NOT_KEPT, str(tmp_path)], check=True)
+    assert [path.name.split("-")[0] for path in tmp_path.glob("*-cache")] == ["jit_two"]

@@ -72,6 +72,8 @@ def test_threads_are_cores_or_devices_whichever_are_more(monkeypatch: pytest.Mon
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=cores: set(range(n)), False)
         found = environment.identity(devices[:1])["machine"]["devices"]
         assert (found["count"], found["threads"]) == (1, expected)
+    monkeypatch.setenv("NPROC", "72")  # XLA asks it, too
+    assert environment.threads(devices[0]) == 72
 
 
 def test_what_changes_the_arithmetic_of_onednn_is_told(monkeypatch: pytest.MonkeyPatch):

@@ -56,7 +56,7 @@ def convolve(
             product; ``"mec"`` for slices along one axis only, see ``conv_mec``; ``"banded"`` for
             places of the width taken together, see ``conv_banded``; ``"winograd"`` for windows of
             three by three with fewer products, see ``conv_winograd``; ``"onednn"`` for the library
-            of that name where jaxlib has it, see ``conv_onednn``;
+            of that name in what `jaxnets.fit` compiles, where jaxlib has it, see ``conv_onednn``;
             ``"auto"`` for XLA's on an accelerator, and on a CPU for what ``conv_cost`` takes for
             the fastest, or `measure_convolutions` found to be, for the convolution and for each of
             its gradients. They differ by float32 rounding. Which of the two it is traced for is

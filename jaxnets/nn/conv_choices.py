@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen as nn
 
-from jaxnets.devices import platform
+from jaxnets.devices import platform, traced_for
 from jaxnets.nn import checks, conv_measured
 from jaxnets.nn.conv_cost import Method, Sizes, candidates, estimate
 from jaxnets.nn.conv_measured import Question
@@ -73,7 +73,7 @@ def note(choice: Choice) -> None:
 
 
 def explain_convolutions(network: Any, input_shape: Sequence[int], batch: int) -> list[Explanation]:
-    """How each convolution of a network and its gradients will be computed, and why.
+    """How `jaxnets.fit` will compute each convolution of a network and its gradients, and why.
 
     The network is traced with shapes alone; nothing is computed. Convolutions that do not go
     through ``jaxnets.nn.convolve`` are not known here.
@@ -98,19 +98,20 @@ def explain_convolutions(network: Any, input_shape: Sequence[int], batch: int) -
         >>> rows[0].layer, rows[0].input, rows[0].kernel, rows[0].method
         ('Conv_0', (32, 32, 32, 1), (5, 5, 1, 6), 'patches')
     """
-    return [row for choice in traced(network, input_shape, batch) for row in _rows(choice)]
+    with traced_for(platform()):
+        return [row for choice in traced(network, input_shape, batch) for row in _rows(choice)]
 
 
 def measure_convolutions(network: Any, input_shape: Sequence[int], batch: int) -> list[Explanation]:
     """Measure the ways to compute each convolution of a network on this machine's CPU; whatever is
     traced from now on in this process takes the fastest.
 
-    Without this the choice is made by estimates that are the same on every machine, and good on
-    some. What was measured is kept on the disk (``$JAXNETS_CACHE``, else ``~/.cache/jaxnets``), by
-    kind of processor, version of JAX and its flags: the same call finds the same answers in the
-    next process, and a result its bits again. Where they are lost another measurement may come to
-    another choice, and a result to other last bits; ``fit(..., out=...)`` then trains its
-    members anew instead of mixing the two.
+    Without this the choice is made by estimates that know shapes alone, and are good on some
+    machines. What was measured is kept on the disk (``$JAXNETS_CACHE``, else
+    ``~/.cache/jaxnets``), by kind of processor, version of JAX and its flags: the same call finds
+    the same answers in the next process, and a result its bits again. Where they are lost another
+    measurement may come to another choice, and a result to other last bits; ``fit(..., out=...)``
+    then trains its members anew instead of mixing the two.
 
     Call it before training, when the machine is quiet: once 8 s for LeNet on two cores, most of it
     compilation. On an accelerator XLA chooses for itself, and nothing is measured.
@@ -137,9 +138,10 @@ def measure_convolutions(network: Any, input_shape: Sequence[int], batch: int) -
         >>> all(row.reason.startswith("measured, ms: ") for row in rows)
         True
     """
-    for choice in traced(network, input_shape, batch):
-        for role in QUESTIONS if choice.asked == "auto" and choice.methods else ():
-            conv_measured.learn(Question(role, choice.geometry, choice.sizes))
+    with traced_for(platform()):
+        for choice in traced(network, input_shape, batch):
+            for role in QUESTIONS if choice.asked == "auto" and choice.methods else ():
+                conv_measured.learn(Question(role, choice.geometry, choice.sizes))
     return explain_convolutions(network, input_shape, batch)
 
 

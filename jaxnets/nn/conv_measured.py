@@ -1,9 +1,9 @@
 """Which way of computing a convolution is the fastest on this machine: measured, kept on the disk.
 
 Nothing here happens by itself. A measurement is never the same twice, and the ways differ in the
-last bits: unless somebody asks, the estimates of ``conv_cost`` decide, which are the same
-everywhere. Once measured, an answer never changes: it is kept by kind of processor and version of
-JAX, and the first process that has written it down is right.
+last bits: unless somebody asks, the estimates of ``conv_cost`` decide, which know shapes alone.
+Once measured, an answer never changes: it is kept by kind of processor and version of JAX, and the
+first process that has written it down is right.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnets import environment, files
-from jaxnets.compilation import processor
+from jaxnets.compilation import not_kept, processor
 from jaxnets.nn import conv_cost
 from jaxnets.nn.conv_cost import Method, Sizes
 from jaxnets.nn.geometry import Geometry
@@ -200,7 +200,8 @@ def _timer(question: Question, method: Method, seconds: float) -> Callable[[], f
         run(count).block_until_ready()
         return (time.process_time() - start) / count
 
-    cores(1)
+    with not_kept():
+        cores(1)
     count = max(2, min(200, int(seconds / max(cores(2), 1e-6))))
     return lambda: cores(count)
 

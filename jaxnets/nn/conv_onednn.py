@@ -1,20 +1,26 @@
-"""Convolution by oneDNN, the library that jaxlib for Linux on x86-64 carries and XLA leaves idle.
+"""Convolution by oneDNN, the library that jaxlib for Linux on x86-64 carries.
 
 oneDNN makes machine code for the shapes at hand and reads what the window sees where it lies, in
 a loop body as fast as outside. XLA's CPU backend knows a custom call for it, which its compiler
 writes behind an option that has no effect where JAX compiles: here the call is written instead. Its
-words are XLA's own and promised to nobody, and wrong ones end the process. So it is made only under
-versions of jaxlib that it has been tried with, and after a small convolution has come out right.
+words are XLA's own and promised to nobody, and wrong ones end the process. So it is made
 
-XLA cannot write a program with such a call down, so no compilation cache keeps it: every process
-compiles it anew. `jaxnets.nn.conv_cost` takes oneDNN where it is worth that.
+- only under versions of jaxlib that it has been tried with, on processors with AVX2 (without,
+  oneDNN waits for threads that XLA does not give it), and after a small convolution has come out
+  right;
+- only in programs that jaxnets compiles itself (`jaxnets.devices.compiled_by_us_for`): for a CPU,
+  not shared out by XLA, never exported. Elsewhere a convolution is computed in another way;
+- never in a program that is written down: XLA takes the call for one of another kind then. No
+  compilation cache keeps these programs, so `jaxnets.nn.conv_cost` takes oneDNN where it is worth
+  that.
 """
 
 import functools
 import json
+import os
 import platform
-import warnings
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any
 
@@ -24,6 +30,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import SingleDeviceSharding
 
+from jaxnets import environment
+from jaxnets.compilation import not_kept
+from jaxnets.devices import compiled_by_us_for
 from jaxnets.nn import conv_lax
 from jaxnets.nn.chunks import examples, in_chunks
 from jaxnets.nn.geometry import Geometry, Pair, Pairs
@@ -33,11 +42,12 @@ TARGET = "__onednn$convolution"
 VERSIONS = frozenset(
     ("0.9.2", "0.10.0", "0.10.1", "0.10.2", "0.11.0", "0.11.1", "0.11.2", "0.12.0", "0.12.0.1")
 )
-"""Of jaxlib, in which the words of the call have been found to be the same."""
+"""Of jaxlib, in which the words of the call have been found to be the same. Another one belongs
+here if, with it in the list, ``tests/nn/test_conv_onednn.py`` passes and skips nothing."""
 
 CHUNK = 2**17
-"""About so many numbers (512 KB in float32) of either array are multiplied at once in the gradient of
-the kernel, to stay in the cache."""
+"""About so many numbers (512 KB in float32) of either array are multiplied at once in the gradient
+of the kernel: each is read many times, and stays in a core's second cache."""
 
 
 def missing() -> str:
@@ -47,39 +57,46 @@ def missing() -> str:
         >>> isinstance(missing(), str)
         True
     """
-    return _missing(version("jaxlib"), platform.system(), platform.machine())
+    able = environment.cpuinfo().get("flags", "").split()
+    return _missing(version("jaxlib"), platform.system(), platform.machine(), "avx2" in able)
 
 
 @functools.cache
-def _missing(jaxlib: str, system: str, machine: str) -> str:
+def _missing(jaxlib: str, system: str, machine: str, avx2: bool) -> str:
     if system != "Linux" or machine != "x86_64":
         return f"jaxlib for {system} on {machine} is not known to have it"
     if jaxlib not in VERSIONS:
         return f"jaxlib {jaxlib} has not been tried"
-    # Whoever built a jaxlib of that version may have left it out: then XLA does not know the call.
+    if not avx2 or any(f"{prefix}_MAX_CPU_ISA" in os.environ for prefix in ("ONEDNN", "DNNL")):
+        return "the processor has no AVX2, or oneDNN is told to do without"
+    # In a thread of its own, settings of a ``with`` block around whoever asks first do not count.
+    with ThreadPoolExecutor(1, thread_name_prefix="onednn") as pool:
+        return pool.submit(_tried).result()
+
+
+def _tried() -> str:
+    """What is wrong with a small convolution: whoever built this jaxlib may have left it out."""
     g = Geometry((5, 4), (3, 2), (2, 1), ((1, 2), (0, 1)), (1, 2))
     generator = np.random.default_rng(0)
     x, kernel = (generator.standard_normal(s, np.float32) for s in ((2, 5, 4, 3), (3, 2, 3, 2)))
-    with jax.default_device(jax.devices("cpu")[0]), jax.ensure_compile_time_eval():
-        ours, theirs = (_run(function, g, x, kernel) for function in (output, conv_lax.output))
-    if isinstance(ours, str):
-        return ours
-    return "" if np.allclose(ours, theirs, atol=1e-5) else "it computes something else"
+    place = SingleDeviceSharding(jax.local_devices(backend="cpu")[0])
+    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place) for a in (x, kernel)]
 
-
-def _run(function: Any, g: Geometry, x: np.ndarray, kernel: np.ndarray) -> Any:
-    place = SingleDeviceSharding(jax.devices("cpu")[0])
-    shapes = (jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place) for a in (x, kernel))
-    try:
-        compiled = jax.jit(function, static_argnums=2).lower(*shapes, g).compile()
+    def run(function: Any) -> np.ndarray:
+        with not_kept():
+            compiled = jax.jit(function, static_argnums=2).lower(*shapes, g).compile()
         return np.asarray(compiled(x, kernel))
-    except jax.errors.JaxRuntimeError as error:
-        return f"XLA does not know it: {str(error).splitlines()[0]}"
+
+    try:
+        alike = np.allclose(run(output), run(conv_lax.output), atol=1e-5)
+    except (jax.errors.JaxRuntimeError, AttributeError) as error:  # XLA or JAX do not know it
+        return f"it cannot be called: {str(error).splitlines()[0]}"
+    return "" if alike else "it computes something else"
 
 
 def fits(g: Geometry, bits: int) -> bool:
-    """Whether it can compute this convolution here: of numbers of 32 bits, and no place of the
-    window sees padding alone along the border of an axis, which oneDNN need not know.
+    """Whether it can compute this convolution here: of numbers of 32 bits, where the window sees
+    more than padding at every place, in a program that jaxnets compiles.
 
     Example:
         >>> g = Geometry((8, 8), (3, 3), (1, 1), ((3, 1), (1, 1)), (1, 1))
@@ -87,7 +104,18 @@ def fits(g: Geometry, bits: int) -> bool:
         False
     """
     narrow = all(max(p) < e for p, e in zip(g.pads, g.extent, strict=True))
-    return bits == 32 and narrow and not missing()
+    return bits == 32 and narrow and compiled_by_us_for("cpu") and not missing()
+
+
+def called(lowered: jax.stages.Lowered) -> bool:
+    """Whether a program has the call in it.
+
+    Example:
+        >>> called(jax.jit(lambda x: x + 1).lower(1.0))
+        False
+    """
+    asked = _missing.cache_info().currsize  # else no convolution has been traced in this process
+    return bool(asked) and TARGET in lowered.as_text()
 
 
 def output(x: jax.Array, kernel: jax.Array, g: Geometry) -> jax.Array:
@@ -197,7 +225,6 @@ def _call(
     def words(numbers: Iterable[int]) -> list[str]:
         return [str(number) for number in numbers]
 
-    _say_nothing_of_the_cache()
     image = {"batch_dim": "0", "feature_dim": "3", "spatial_dims": ["1", "2"]}
     window = {
         "input_feature_dim": str(axes.index("i")),
@@ -224,10 +251,3 @@ def _call(
         legacy_backend_config=json.dumps({"onednn_conv_config": config}),
     )
     return call(x, kernel)
-
-
-def _say_nothing_of_the_cache() -> None:
-    """JAX warns of every program that it cannot keep; of these that is known."""
-    warnings.filterwarnings(
-        "ignore", message="Error writing persistent compilation cache entry.*std::bad_alloc"
-    )

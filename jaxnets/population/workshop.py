@@ -1,5 +1,6 @@
 """From a function of one member to a compiled function of all lanes on all devices."""
 
+import contextlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxnets import environment, rng
-from jaxnets.compilation import compile_in_place
+from jaxnets.compilation import compile_in_place, not_kept
 from jaxnets.data import Batch
 from jaxnets.devices import traced_for
+from jaxnets.nn import conv_onednn
 from jaxnets.nn.conv_choices import measured_for
 from jaxnets.population.lanes import AXIS, LANE, Lanes
 from jaxnets.population.plan import Program
@@ -176,7 +178,9 @@ class Workshop:
         jitted = jax.jit(sharded, donate_argnums=donate)
         platform = self.blueprint.devices[0].platform
         with jax.default_matmul_precision(self.blueprint.precision), traced_for(platform):
-            return compile_in_place(jitted.lower(*arguments), platform, options)
+            lowered = jitted.lower(*arguments)
+            with not_kept() if conv_onednn.called(lowered) else contextlib.nullcontext():
+                return compile_in_place(lowered, platform, options)
 
     def beginning(self, function: Callable[..., Any]) -> Any:
         """Compile the beginning of a run, ``(lane, root, x) -> run``.
