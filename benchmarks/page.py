@@ -52,7 +52,8 @@ def pages(folder: Path = FOLDER) -> dict[Path, str]:
 def _overview(found: dict[str, Results]) -> str:
     """The aims, with a column per machine."""
     aims = {machine: {it.text: it for it in targets(results)} for machine, results in found.items()}
-    every = {text: it for own in aims.values() for text, it in own.items()}
+    fullest_first = sorted(aims.values(), key=len, reverse=True)  # whose order is that of the cases
+    every = {text: it for own in fullest_first for text, it in own.items()}
     rows = [
         [text, _bound(it), *(_found(own.get(text)) for own in aims.values())]
         for text, it in every.items()

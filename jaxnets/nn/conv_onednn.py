@@ -163,7 +163,8 @@ def kernel_gradient(x: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:
 
 def chunk_size(x: tuple[int, ...], gy: tuple[int, ...]) -> int:
     """How many examples are multiplied at once in the gradient of the kernel: they are the inner
-    axis of the products, and one by one they would be slow.
+    axis of the products, and one by one they would be slow. A batch without a divisor that fits is
+    taken whole.
 
     Args:
         x: the shape of the input.
