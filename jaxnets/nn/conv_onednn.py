@@ -40,7 +40,7 @@ from jaxnets.nn.geometry import Geometry, Pair, Pairs
 TARGET = "__onednn$convolution"
 
 VERSIONS = frozenset(
-    ("0.9.2", "0.10.0", "0.10.1", "0.10.2", "0.11.0", "0.11.1", "0.11.2", "0.12.0", "0.12.0.1")
+    ("0.10.0", "0.10.1", "0.10.2", "0.11.0", "0.11.1", "0.11.2", "0.12.0", "0.12.0.1")
 )
 """Of jaxlib, in which the words of the call have been found to be the same. Another one belongs
 here if, with it in the list, ``tests/nn/test_conv_onednn.py`` passes and skips nothing."""
