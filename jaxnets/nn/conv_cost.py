@@ -1,9 +1,9 @@
 """Which way of computing a convolution on a CPU is the fastest: an estimate from shapes alone.
 
 It is deterministic, and so are the results of a study: the same shapes take the same way wherever
-there are the same ways (``conv_onednn`` is not everywhere). The
-constants are those of one machine (``python -m benchmarks.convolutions`` measures them and prints
-estimate beside measurement); they only have to put the ways into the right order.
+there are the same ways (``conv_onednn`` is not everywhere). The constants are those of one machine
+(``python -m benchmarks.convolutions`` measures them and prints estimate beside measurement); they
+only have to put the ways into the right order.
 """
 
 import math

@@ -200,7 +200,7 @@ def _timer(question: Question, method: Method, seconds: float) -> Callable[[], f
         run(count).block_until_ready()
         return (time.process_time() - start) / count
 
-    with not_kept():
+    with not_kept() if method.name == "onednn" else contextlib.nullcontext():
         cores(1)
     count = max(2, min(200, int(seconds / max(cores(2), 1e-6))))
     return lambda: cores(count)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from hypothesis import assume, given, settings
 
 import jaxnets as jn
 from jaxnets.devices import traced_for
-from jaxnets.nn import conv_cost, conv_onednn, convolve
+from jaxnets.nn import conv_cost, conv_onednn, convolve, explain_convolutions
 from jaxnets.nn.conv_cost import Method
 from jaxnets.nn.geometry import Geometry
 from tests.nn.test_conv_methods import GEOMETRIES, arrays, check, geometries
@@ -113,12 +114,12 @@ def test_in_a_program_of_somebody_elses_there_is_none():
     ],
 )
 def test_where_it_has_not_been_tried_it_is_not_called(jaxlib, system, machine, avx2, reason):
-    assert conv_onednn._missing.__wrapped__(jaxlib, system, machine, avx2).startswith(reason)
+    assert conv_onednn._missing(jaxlib, system, machine, avx2).startswith(reason)
 
 
 def test_where_it_is_told_to_do_without_its_instructions(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DNNL_MAX_CPU_ISA", "SSE41")
-    found = conv_onednn._missing.__wrapped__("0.10.2", "Linux", "x86_64", True)
+    found = conv_onednn._missing("0.10.2", "Linux", "x86_64", True)
     assert found.startswith("the processor has no AVX2, or oneDNN is told to do without")
 
 
@@ -146,7 +147,7 @@ def test_a_library_that_computes_something_else_is_found_out(anew: pytest.Monkey
 def test_who_asks_first_does_not_matter():
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("a",))
     with jax.disable_jit(), jax.set_mesh(mesh), jax.enable_x64(True):
-        found = conv_onednn._missing.__wrapped__(jax.__version__, "Linux", "x86_64", True)
+        found = conv_onednn._missing(version("jaxlib"), "Linux", "x86_64", True)
     assert found == ""
 
 
@@ -202,14 +203,16 @@ def test_results_do_not_depend_on_what_else_is_computed():
 
 
 @there
-def test_a_population_uses_it():
-    data = jn.data.Dataset.from_splits(
-        train=(np.ones((8, 6, 6, 2)), np.arange(8) % 2), valid=None, test=None
-    )
-    network = jn.nn.ConvNet([3], 2, method="onednn")
-    spec = jn.make_spec(
-        jax.random.key(0), data, [jn.member(network=network, seed=0)],
-        loss="softmax_cross_entropy", epochs=1, batch_size=4,
-    )  # fmt: skip
-    text = str(jn.make_plan(spec))
-    assert text.count("asked for onednn") == 3
+def test_what_is_explained_is_what_a_population_does():
+    """Also to somebody who asks from outside of one."""
+    network = jn.from_linen(jn.nn.ConvNet([3], 2, method="onednn"))
+    with ThreadPoolExecutor(1) as pool:
+        rows = pool.submit(explain_convolutions, network, (6, 6, 2), 4).result()
+    assert [row.method for row in rows] == ["onednn"] * 3
+
+
+def test_the_processor_is_asked_once(monkeypatch: pytest.MonkeyPatch):
+    """Every convolution asks what is missing, and the list of many cores is long."""
+    conv_onednn.missing()
+    monkeypatch.setattr(conv_onednn.environment, "cpuinfo", lambda: pytest.fail("asked again"))
+    conv_onednn.missing()
