@@ -9,7 +9,14 @@ only have to put the ways into the right order.
 import math
 from typing import NamedTuple
 
-from jaxnets.nn import conv_banded, conv_lax, conv_mec, conv_onednn, conv_winograd
+from jaxnets.nn import (
+    conv_banded,
+    conv_lax,
+    conv_mec,
+    conv_onednn,
+    conv_phases,
+    conv_winograd,
+)
 from jaxnets.nn.geometry import Geometry
 
 METHODS = ("auto", "lax", "patches", "mec", "banded", "winograd", "onednn")
@@ -79,7 +86,7 @@ def candidates(g: Geometry, name: str = "auto", bits: int = 32) -> list[Method]:
         methods.append(Method("mec"))
     if conv_winograd.fits(g) and bits >= 32:
         methods.append(Method("winograd"))
-    if conv_onednn.fits(g, bits):
+    if conv_onednn.fits(bits):
         methods.append(Method("onednn"))
     return [method for method in methods if name == method.name] or methods
 
@@ -161,13 +168,22 @@ def _onednn(role: str, g: Geometry, sizes: Sizes) -> float:
         places = max(g.extent[1] * channels, LANE)
         work = 2 * batch * math.prod(g.out) * g.window[0] * places * _lanes(features)
         moved = batch * (math.prod(g.size) * channels + math.prod(g.out) * features)
-        return 0.15 + work / 115e6 + 8e-7 * moved
-    time, rows = 0.15, batch * math.prod(g.out)
-    if role == "input":
-        time += _spread(g, batch, features)
-        rows, channels, features = batch * math.prod(g.size), features, channels
-    inner = math.prod(g.window) * channels
-    return time + 2 * rows * (inner + 40) * _lanes(features) / 150e6
+        return 0.15 + work / 135e6 + 8e-7 * moved
+    if role == "output":
+        return _correlated(batch * math.prod(g.out), math.prod(g.window) * channels, features)
+    rows = batch * math.prod(-(-n // s) for n, s in zip(g.size, g.strides, strict=True))
+    parts = [
+        _correlated(rows, len(row.taps) * len(column.taps) * features, channels)
+        for row in conv_phases.phases(g, 0)
+        for column in conv_phases.phases(g, 1)
+        if row.taps and column.taps
+    ]
+    return sum(parts) + (0.0 if g.strides == (1, 1) else _moved(rows * len(parts) * channels))
+
+
+def _correlated(rows: int, inner: int, columns: int) -> float:
+    """A convolution by oneDNN."""
+    return 0.15 + 2 * rows * (inner + 40) * _lanes(columns) / 150e6
 
 
 def _lanes(columns: int) -> int:

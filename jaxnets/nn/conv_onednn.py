@@ -25,15 +25,13 @@ from importlib.metadata import version
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.sharding import SingleDeviceSharding
 
 from jaxnets import environment
 from jaxnets.compilation import not_kept
 from jaxnets.devices import compiled_by_us_for
-from jaxnets.nn import conv_lax
+from jaxnets.nn import conv_lax, conv_phases
 from jaxnets.nn.chunks import examples, in_chunks
 from jaxnets.nn.geometry import Geometry, Pair, Pairs
 
@@ -46,6 +44,10 @@ here if, with it in the list, ``tests/nn/test_conv_onednn.py`` passes and skips 
 CHUNK = 2**17
 """About so many numbers (512 KB in float32) of either array are multiplied at once in the gradient
 of the kernel: each is read many times, and stays in a core's second cache."""
+
+PLACES = 12
+"""At least so many places of a row are multiplied at once in the gradient of the kernel, where
+there are so many: two of the six rows of a matrix that AVX2 has registers for. More are slower."""
 
 
 def missing() -> str:
@@ -96,17 +98,15 @@ def _tried() -> str:
     return "" if alike else "it computes something else"
 
 
-def fits(g: Geometry, bits: int) -> bool:
-    """Whether it can compute this convolution here: of numbers of 32 bits, where the window sees
-    more than padding at every place, in a program that jaxnets compiles.
+def fits(bits: int) -> bool:
+    """Whether it can compute a convolution here: of numbers of 32 bits, in a program that jaxnets
+    compiles.
 
     Example:
-        >>> g = Geometry((8, 8), (3, 3), (1, 1), ((3, 1), (1, 1)), (1, 1))
-        >>> fits(g, 32)
+        >>> fits(32)  # not within `jaxnets.fit`
         False
     """
-    narrow = all(max(p) < e for p, e in zip(g.pads, g.extent, strict=True))
-    return bits == 32 and narrow and compiled_by_us_for("cpu") and not missing()
+    return bits == 32 and compiled_by_us_for("cpu") and not missing()
 
 
 def called(lowered: jax.stages.Lowered) -> bool:
@@ -129,40 +129,55 @@ def output(x: jax.Array, kernel: jax.Array, g: Geometry) -> jax.Array:
 
 def input_gradient(kernel: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:
     """The gradient of the input: what ``gy`` and the turned kernel make."""
-    if g.strides == (1, 1):
-        return _correlate(gy, conv_lax.turned(kernel), (1, 1), g.back, g.dilation)
-    return _correlate(conv_lax.spread(gy, g), conv_lax.turned(kernel), dilation=g.dilation)
+
+    def some(gy: jax.Array, kernel: jax.Array, pads: Pairs, dilation: Pair) -> jax.Array:
+        return _correlate(gy, kernel, (1, 1), pads, dilation)
+
+    return conv_phases.input_gradient(kernel, gy, g, some)
 
 
 def kernel_gradient(x: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:
     """The gradient of the kernel: the convolution of ``x`` with ``gy``, examples for channels.
 
     Its result has as many places as the window, nine for three by three, and oneDNN multiplies
-    matrices of neighbouring places. So the channels are laid beside the width, as places too:
-    ``gy`` is dilated by the number of channels, and the places are ``window[1] * channels`` in a
-    row.
+    matrices of neighbouring places and shares their rows among its threads. So some channels are
+    laid beside the width, as places too: ``gy`` is dilated by their number, and ``window[1]`` times
+    as many places are in a row. The other channels are examples: three rows alone would leave one
+    of two threads waiting.
     """
     channels, features = x.shape[3], gy.shape[3]
+    part = _places(channels, g.window[1])
     spans = [
         (low, e - 1 + s - n - low)
         for (low, _), e, s, n in zip(g.pads, g.extent, g.spread, g.size, strict=True)
     ]
 
     def some(x: jax.Array, gy: jax.Array) -> jax.Array:
-        x, ((top, bottom), (left, right)) = _cropped(x, (spans[0], spans[1]))
+        x, ((top, bottom), (left, right)) = _padded(x, (spans[0], spans[1]), g.spread)
         batch, height, width, _ = x.shape
-        wide = x.reshape(batch, -1).T.reshape(1, height, width * channels, batch)
+        wide = x.reshape(batch, height, width, -1, part).transpose(3, 1, 2, 4, 0)
         gradient = _call(
-            wide, gy, (1, g.window[0], g.extent[1] * channels, features),
+            wide.reshape(-1, height, width * part, batch), gy,
+            (channels // part, g.window[0], g.extent[1] * part, features),
             (g.dilation[0], 1),
-            ((top, bottom), (left * channels, right * channels)),
-            (g.strides[0], g.strides[1] * channels),
+            ((top, bottom), (left * part, right * part)),
+            (g.strides[0], g.strides[1] * part),
             axes="i01o",
         )  # fmt: skip
-        gradient = gradient.reshape(g.window[0], g.extent[1], channels, features)
-        return gradient[:, :: g.dilation[1]]
+        gradient = gradient.reshape(-1, g.window[0], g.extent[1], part, features)
+        gradient = gradient.transpose(1, 2, 0, 3, 4)[:, :: g.dilation[1]]
+        return gradient.reshape(*g.window, channels, features)
 
     return in_chunks(some, chunk_size(x.shape, gy.shape), x, gy).sum(0)
+
+
+def _places(channels: int, width: int) -> int:
+    """How many channels are places in the gradient of the kernel: as few as make ``PLACES``."""
+    return next(
+        n
+        for n in range(1, channels + 1)
+        if channels % n == 0 and (n * width >= PLACES or n == channels)
+    )
 
 
 def chunk_size(x: tuple[int, ...], gy: tuple[int, ...]) -> int:
@@ -190,20 +205,19 @@ def _correlate(
     pads: Pairs = ((0, 0), (0, 0)),
     dilation: Pair = (1, 1),
 ) -> jax.Array:
-    x, pads = _cropped(x, pads)
     (batch, *size, _), (*window, _, features) = x.shape, kernel.shape
     g = Geometry((size[0], size[1]), (window[0], window[1]), strides, pads, dilation)
+    x, pads = _padded(x, pads, g.extent)
     return _call(x, kernel, (batch, *g.out, features), strides, pads, dilation)
 
 
-def _cropped(x: jax.Array, pads: Pairs) -> tuple[jax.Array, Pairs]:
-    """Cut off what a negative pad takes away: oneDNN only adds."""
-    (top, bottom), (left, right) = pads
-    if min(top, bottom, left, right) >= 0:
+def _padded(x: jax.Array, pads: Pairs, extent: Pair) -> tuple[jax.Array, Pairs]:
+    """Cut off what a negative pad takes away, and add what the window does not reach beyond: oneDNN
+    does neither.
+    """
+    if all(0 <= p < e for pair, e in zip(pads, extent, strict=True) for p in pair):
         return x, pads
-    config = ((0, 0, 0), *((min(low, 0), min(high, 0), 0) for low, high in pads), (0, 0, 0))
-    x = lax.pad(x, jnp.zeros((), x.dtype), config)
-    return x, ((max(top, 0), max(bottom, 0)), (max(left, 0), max(right, 0)))
+    return conv_lax.pad(x, pads), ((0, 0), (0, 0))
 
 
 def _call(

@@ -331,7 +331,7 @@ CHOICES = [
     ("output", (32, 3, 1, 1), (128, 16, 16), "lax", "onednn"),
     ("kernel", (32, 3, 1, 1), (128, 16, 16), "mec", "onednn"),
     ("output", (16, 3, 2, 1), (128, 32, 64), "lax", "onednn"),
-    ("input", (32, 3, 2, 1), (128, 16, 32), "banded", "banded"),
+    ("input", (32, 3, 2, 1), (128, 16, 32), "banded", "onednn"),
 ]
 
 
