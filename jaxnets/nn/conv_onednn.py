@@ -34,6 +34,7 @@ from jaxnets.devices import compiled_by_us_for
 from jaxnets.nn import conv_lax, conv_phases
 from jaxnets.nn.chunks import examples, in_chunks
 from jaxnets.nn.geometry import Geometry, Pair, Pairs
+from jaxnets.nn.once import once
 
 TARGET = "__onednn$convolution"
 
@@ -133,7 +134,7 @@ def input_gradient(kernel: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:
     def some(gy: jax.Array, kernel: jax.Array, pads: Pairs, dilation: Pair) -> jax.Array:
         return _correlate(gy, kernel, (1, 1), pads, dilation)
 
-    return conv_phases.input_gradient(kernel, gy, g, some)
+    return conv_phases.input_gradient(kernel, once(gy), g, some)
 
 
 def kernel_gradient(x: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:
@@ -168,7 +169,7 @@ def kernel_gradient(x: jax.Array, gy: jax.Array, g: Geometry) -> jax.Array:
         gradient = gradient.transpose(1, 2, 0, 3, 4)[:, :: g.dilation[1]]
         return gradient.reshape(*g.window, channels, features)
 
-    return in_chunks(some, chunk_size(x.shape, gy.shape), x, gy).sum(0)
+    return in_chunks(some, chunk_size(x.shape, gy.shape), x, once(gy)).sum(0)
 
 
 def _places(channels: int, width: int) -> int:

@@ -15,6 +15,7 @@ from jaxnets.nn.hyper import given_or_own
 from jaxnets.nn.initializers import Init
 from jaxnets.nn.noise import Dropout
 from jaxnets.nn.norm import normalize
+from jaxnets.nn.once import once
 
 
 class ResidualMLP(nn.Module):
@@ -239,7 +240,10 @@ class ResNet(nn.Module):
         """
         drop = given_or_own(self, "dropout_rate", dropout_rate)
         scale = given_or_own(self, "branch_scale", branch_scale)
-        act = activation_function(self.activation)
+        function = activation_function(self.activation)
+
+        def act(h: jax.Array) -> jax.Array:  # read by a convolution, its gradient, the shortcut
+            return once(function(h))
 
         def conv(h: jax.Array, features: int, stride: int = 1) -> jax.Array:
             # Padding by one on both sides keeps the places that a stride of two visits those of
