@@ -176,6 +176,8 @@ def stored(problem: Problem, folder: Path) -> Path:
 
 
 def loaded(path: str | Path) -> Arrays:
-    """What `stored` wrote."""
+    """What `stored` wrote, which is numbers; to unpickle is to run what somebody else may have put
+    into the file.
+    """
     with np.load(path, allow_pickle=False) as file:
         return Arrays(file["x"], file["y"])

@@ -1,4 +1,5 @@
-"""Arrays of the user's on disk: npz files, folders of npy files, CSV tables. Nothing is unpickled.
+"""Arrays of the user's on disk: npz files, folders of npy files, CSV tables. Nothing is unpickled:
+data come from strangers, and to unpickle is to run what they wrote.
 
 Arrays are called ``x``, ``y`` and, where the file brings its own parts, ``x_valid``, ``y_valid``,
 ``x_test``, ``y_test``.
@@ -73,7 +74,7 @@ def npz(
             )
         with archive:
             for name in archive.files:
-                arrays[name] = _unpickled(f"{place}: {name}", lambda name=name: archive[name])
+                arrays[name] = _loaded(f"{place}: {name}", lambda name=name: archive[name])
     return _dealt(arrays, place, key, valid, test, stratify)
 
 
@@ -104,7 +105,7 @@ def npy_folder(
     place = _existing(path, folder=True)
     arrays = {}
     for file in sorted(place.glob("*.npy")):
-        arrays[file.stem] = _unpickled(f"{file}", lambda file=file: _alone(file))
+        arrays[file.stem] = _loaded(f"{file}", lambda file=file: _alone(file))
     return _dealt(arrays, place, key, valid, test, stratify)
 
 
@@ -116,7 +117,7 @@ def _alone(place: Path) -> Any:
     return array
 
 
-def _unpickled(label: str, load: Any) -> Any:
+def _loaded(label: str, load: Any) -> Any:
     try:
         return load()
     except DAMAGED as error:

@@ -16,7 +16,9 @@ from jaxnets.files import cache_folder
 DAMAGED = (
     OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error
 )  # fmt: skip
-"""What reading a damaged npz or npy file raises."""
+"""What reading a damaged npz or npy file raises: the disk; a wrong header, or Python objects; an
+empty file; an encrypted entry; one packed in an unknown way; an archive cut off, or whose checksum
+is wrong; packed bytes that do not unpack."""
 
 
 def read(name: str) -> dict[str, Any] | None:
