@@ -1,10 +1,9 @@
 """The labels of results: coordinates of members, the epochs of records, the names of faults."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from jaxnets import losses
 from jaxnets.optim import as_optimizer
@@ -13,9 +12,14 @@ from jaxnets.population.members import CHOICES, label
 from jaxnets.population.spec import Spec
 from jaxnets.train import Fault
 
+if TYPE_CHECKING:
+    import xarray as xr
 
-def labelled(spec: Spec, groups: Sequence[GroupResult]) -> xr.Dataset:
+
+def labelled(spec: Spec, groups: Sequence[GroupResult]) -> "xr.Dataset":
     """Everything that was recorded of all members, see `Runs.history`."""
+    import xarray as xr  # with pandas, slow to import: a first metric does without
+
     count, epochs = len(spec.members), list(spec.records)
     names = list(dict.fromkeys(name for group in groups for name in group.history))
     curves = {name: np.full((count, len(epochs)), np.nan, np.float32) for name in names}

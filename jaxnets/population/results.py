@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 
 from jaxnets.data import Batch, Split
 from jaxnets.devices import cores
@@ -26,6 +25,9 @@ from jaxnets.settings import carried, with_nans
 from jaxnets.train import Recipe, evaluate
 from jaxnets.train.checks import check_targets, output_shape
 from jaxnets.train.evaluate import predict
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Runs:
         return self.plan.spec.members
 
     @cached_property
-    def history(self) -> xr.Dataset:
+    def history(self) -> "xr.Dataset":
         """Everything that was recorded, labelled.
 
         Dimensions ``member`` and ``epoch`` (epochs completed at the record). Variables
@@ -175,7 +177,7 @@ class Runs:
 
     def evaluate(
         self, part: str | Split = "test", members: Sequence[int] | None = None
-    ) -> xr.Dataset:
+    ) -> "xr.Dataset":
         """Loss and metrics of the kept weights on one part of the data.
 
         Args:
@@ -198,6 +200,8 @@ class Runs:
         if not hasattr(split, "x") or not hasattr(split, "y"):
             raise TypeError(f"part: expected a name or a Split, got {type(part).__name__}.")
         split = split if isinstance(split, Split) else Split(split.x, split.y, name="part")
+        import xarray as xr  # with pandas, slow to import: a first metric does without
+
         shape = self.plan.spec.data.input_shape
         batch = Batch(_checked("part.x", jnp.asarray(split.x), shape), jnp.asarray(split.y))
         if isinstance(members, int | np.integer):

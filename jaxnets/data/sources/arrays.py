@@ -11,7 +11,6 @@ from typing import Any, Literal, get_args
 
 import jax
 import numpy as np
-import pandas as pd
 
 from jaxnets.data.dataset import Dataset
 from jaxnets.data.part import Split
@@ -210,6 +209,8 @@ def csv(
         ...     csv(f"{folder}/t.csv", "kind").classes
         ('cat', 'dog')
     """
+    import pandas as pd  # slow to import, and only needed by who reads a table
+
     place = _existing(path)
     try:
         # In one piece: pandas would guess what a column holds for every piece of a long table.
@@ -272,6 +273,8 @@ def csv(
 
 def _target(column: Any, name: str, task: Task | None) -> tuple[Any, tuple[str, ...] | None]:
     """The targets and, for classes, their names."""
+    import pandas as pd
+
     values, labels = np.unique(column.to_numpy(), return_inverse=True)
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if task is None:
