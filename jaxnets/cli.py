@@ -51,8 +51,8 @@ class DepthWidthCommand:
         out: Folder for the results.
         save_every: Seconds between two saves, more where saving would cost over 3 % of the time; 0:
             save whenever possible.
-        devices: How many devices to use, CPU cores or GPUs; all of them if not given. Part of the
-            study, as lanes are.
+        devices: How many devices to use, GPUs or CPU cores (more than there are would share them);
+            all of them if not given. Part of the study, as lanes are.
         lanes: How many members side by side on each device. On a CPU 4 or 8 train small networks
             with small batches faster. Part of the study: other lanes, other last bits.
         coordinator: host:port of the first of several processes that share the work and the folder;

@@ -86,7 +86,7 @@ def check_number(name: str, value: object, interval: Interval = ANY, where: str 
         where: put before the message, for example ``"member 3: "``.
 
     Returns:
-        ``value`` as a float.
+        ``value`` as a float; of float32 and float16 the shortest decimal that is rounded to it.
 
     Raises:
         TypeError: ``value`` is not one concrete real number.
@@ -105,7 +105,9 @@ def check_number(name: str, value: object, interval: Interval = ANY, where: str 
             "Give traced numbers when the finished object is called, not when it is constructed."
         )
     if isinstance(value, np.ndarray | jax.Array) and value.shape == () and value.dtype.kind != "b":
-        value = value.item()
+        value = np.asarray(value)[()]
+    if isinstance(value, np.floating) and value.itemsize < 8:
+        value = float(str(value))  # 0.1, whose float32 is a bit more, and is the same float32
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{where}{name}: expected a real number, got {value!r:.80}.")
     try:

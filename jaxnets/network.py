@@ -1,15 +1,16 @@
 """The pure pair that everything else is built on: ``init`` and ``apply``."""
 
-import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import flax.linen as linen
 import jax
 import jax.numpy as jnp
+
+from jaxnets.kinds import kinds_of
 
 Params = Any
 """A pytree of float arrays: what the optimizer moves."""
@@ -43,8 +44,8 @@ class Network:
             two functions themselves unless something better is known.
         numbers_at_init: hyperparameters of the network's own that ``init`` takes as a third
             argument, a mapping from names to numbers, because initial parameters depend on them.
-        kinds: the types of what ``identity`` is made of: 2, 2.0 and True are equal, and a network
-            made with one of them need not be the network made with another.
+        kinds: the types of what ``identity`` is made of, which equality does not tell apart, see
+            `jaxnets.kinds`.
 
     Example:
         A straight line, without any module system:
@@ -82,12 +83,12 @@ def from_linen(module: linen.Module) -> Network:
     """Wrap any Linen module.
 
     Whether this is training is passed on to each argument of ``__call__`` that is called ``train``,
-    ``training`` or ``is_training``, the opposite to ``deterministic`` and ``use_running_average``;
-    not where a field of the same name has settled it. Every random stream the module asks for
-    (``make_rng("dropout")``, ...) is fed from the one key of the call. Every collection except
-    ``params`` is state; all of them but ``"hyper"`` may change while training and none in
-    evaluation. A module whose initial parameters depend on numbers of its own in ``"hyper"``, at
-    its top, names them in an attribute ``numbers_at_init``.
+    ``training``, ``is_training`` or ``is_train``, the opposite to ``deterministic`` and
+    ``use_running_average``; not where a field of the same name has settled it. Every random stream
+    the module asks for (``make_rng("dropout")``, ...) is fed from the one key of the call. Every
+    collection except ``params`` is state; all of them but ``"hyper"`` may change while training and
+    none in evaluation. A module whose initial parameters depend on numbers of its own in
+    ``"hyper"``, at its top, names them in an attribute ``numbers_at_init``.
 
     Args:
         module: a module; a frozen dataclass, so equal modules give equal networks.
@@ -117,13 +118,14 @@ def from_linen(module: linen.Module) -> Network:
             f"network: {type(module).__name__} has a field that cannot be hashed ({error}); "
             "declare it as a tuple so that equal modules are recognised as one architecture."
         ) from None
-    return _from_linen(module, _kinds(module))
+    return _from_linen(module, kinds_of(module))
 
 
 TRAINING = {
     "train": True,
     "training": True,
     "is_training": True,
+    "is_train": True,
     "deterministic": False,
     "use_running_average": False,
 }
@@ -132,25 +134,6 @@ TRAINING = {
 
 _OTHERS = 0x6F746865
 """What is folded into the key of all streams but that of dropout."""
-
-
-def _kinds(value: Any) -> Hashable:
-    """The types in a module, with those of the fields of its fields."""
-    parts: Iterable[Any] = ()
-    if isinstance(value, linen.Module):
-        names = (name for name in value.__dataclass_fields__ if name not in ("parent", "name"))
-        parts = (getattr(value, name) for name in names)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = (getattr(value, field.name) for field in dataclasses.fields(value))
-    elif isinstance(value, Mapping):
-        parts = value.values()
-    elif isinstance(value, tuple):
-        parts = value
-    elif isinstance(value, frozenset):
-        return frozenset(_kinds(part) for part in value)
-    inner = tuple(_kinds(part) for part in parts)
-    name = f"{type(value).__module__}.{type(value).__qualname__}"
-    return (name, *inner) if inner else name
 
 
 def told_by(module: linen.Module) -> dict[str, bool]:

@@ -16,7 +16,8 @@ from jaxnets.population.progress import make_progress
 from jaxnets.population.results import Runs
 from jaxnets.population.run import execute
 from jaxnets.population.saver import SAVE_EVERY
-from jaxnets.population.spec import make_spec
+from jaxnets.population.spec import arguments_of, check_arguments, make_spec
+from jaxnets.train import make_recipe
 
 
 def fit(
@@ -95,6 +96,7 @@ def fit(
         >>> dict(runs.history.sizes)
         {'member': 4, 'epoch': 3}
     """
+    check_arguments(options, arguments_of(fit, make_spec, make_recipe))
     _check_arguments(progress, out, save_every)
     spec = make_spec(
         key, data, members, epochs=epochs, loss=loss, optimizer=optimizer, batch_size=batch_size,

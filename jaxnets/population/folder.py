@@ -34,8 +34,9 @@ def shared_settings(
 ) -> Words:
     """What all members of a folder have in common by the user's choice, in words for JSON."""
     # Members may have losses of their own: what is monitored need not be there with this one.
-    selection = {k: v for k, v in options.items() if k in ("monitor", "mode")}
-    given = {k: v for k, v in options.items() if k in _RECIPE and k not in selection}
+    selects = ("monitor", "mode")
+    selection = {k: options[k] for k in selects if options.get(k) is not None}
+    given = {k: v for k, v in options.items() if k in _RECIPE and k not in selects}
     given["keep"] = spec.groups[0].recipe.keep
     recipe = make_recipe(
         spec.members[0].network, loss=loss, optimizer=optimizer, batch_size=batch_size, **given

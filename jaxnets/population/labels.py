@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxnets import losses
+from jaxnets.kinds import kinds_of
 from jaxnets.optim import as_optimizer
 from jaxnets.population.group_result import GroupResult
 from jaxnets.population.members import CHOICES, label
@@ -75,7 +76,7 @@ def _tell_apart(name: str, things: Sequence[Any], found: list[dict[str, Any]]) -
         if name in MEANT:
             thing = MEANT[name](thing)
         same = known.setdefault(labels.get(name), {})
-        numbers.append(same.setdefault(thing, len(same) + 1))
+        numbers.append(same.setdefault((thing, kinds_of(thing)), len(same) + 1))
     for labels, number in zip(found, numbers, strict=True):
         if len(known[labels.get(name)]) > 1:
             labels[name] = f"{labels[name]} #{number}"

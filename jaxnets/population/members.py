@@ -17,7 +17,7 @@ CHOICES = ("optimizer", "loss", "batch_size")
 """What a member may choose for itself besides its network; each choice is another program."""
 
 LABELS = frozenset({
-    "member", "epoch", "network", "depth", "width", *CHOICES,
+    "member", "epoch", "network", "depth", "width", *CHOICES, "loss_function",
     "epochs", "best_epoch", "diverged", "fault", "fault_step",
 })  # fmt: skip
 RECORDS = ("train_", "valid_")
@@ -173,7 +173,10 @@ def as_members(members: object) -> list[Member]:
 
 def _axis(name: str, value: Any) -> list[Any]:
     if isinstance(value, np.ndarray | jax.Array):
-        value = np.asarray(value).tolist()  # a number of Python's where there is no axis
+        array = np.asarray(value)
+        small = array.ndim == 1 and array.dtype.kind == "f" and array.itemsize < 8
+        # Python's numbers, and one where there is no axis; `check_number` rounds small floats.
+        value = list(array) if small else array.tolist()
     is_axis = isinstance(value, Sequence) and not isinstance(value, str | bytes)
     if (name == "network" and _is_pair(value)) or hasattr(value, "_fields"):
         is_axis = False  # one thing with named parts, as a transformation of Optax's is

@@ -187,7 +187,7 @@ class Runs:
 
         Returns:
             A data set over ``member`` with the coordinates of `history`: float32 means over the
-            rows, ``accuracy`` as a fraction.
+            rows, ``accuracy`` as a fraction. Which loss a member chose is ``loss_function`` here.
 
         Raises:
             TypeError: ``part`` is neither a name nor has ``x`` and ``y``.
@@ -200,7 +200,6 @@ class Runs:
         if not hasattr(split, "x") or not hasattr(split, "y"):
             raise TypeError(f"part: expected a name or a Split, got {type(part).__name__}.")
         split = split if isinstance(split, Split) else Split(split.x, split.y, name="part")
-        import xarray as xr  # with pandas, slow to import: a first metric does without
 
         shape = self.plan.spec.data.input_shape
         batch = Batch(_checked("part.x", jnp.asarray(split.x), shape), jnp.asarray(split.y))
@@ -218,8 +217,10 @@ class Runs:
             name: ("member", np.array([one.get(name, np.nan) for one in measured], np.float32))
             for name in names
         }
-        labels = self.history.isel(member=list(rows)).drop_dims("epoch").coords
-        return xr.Dataset(values, coords=labels)
+        labels = self.history.isel(member=list(rows)).drop_dims("epoch").coords.to_dataset()
+        if "loss" in labels.coords:
+            labels = labels.rename(loss="loss_function")
+        return labels.assign(values)
 
     def replay(self, member: int) -> "Runs":
         """Train one member again, alone, bit for bit: same lanes, same programs, one member.

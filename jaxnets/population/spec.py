@@ -1,7 +1,7 @@
 """A whole population written down: members, data, what they have in common; all checked."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -12,12 +12,13 @@ import numpy as np
 from jaxnets import rng
 from jaxnets.data import Dataset
 from jaxnets.errors import lookup
+from jaxnets.optimizer import BOUNDS
 from jaxnets.population.members import Member, as_members
 from jaxnets.population.traced_step import StepShape, example_batch, program_key, step_cost
 from jaxnets.population.widths import share
 from jaxnets.train import Recipe, make_recipe
-from jaxnets.train.checks import check_data, check_numbers
-from jaxnets.train.recipe import positive_integer
+from jaxnets.train.checks import check_data, check_numbers, check_weights
+from jaxnets.train.recipe import GENERAL, positive_integer
 from jaxnets.train.state import Known, known_hyperparameters
 
 
@@ -118,9 +119,13 @@ def make_spec(
             "programs. To go through one member's training operation by operation, call what "
             "jaxnets.make_train gives back."
         )
+    if isinstance(key, jax.core.Tracer):
+        raise TypeError(
+            "key: expected one that is not traced: a population is trained by programs of its own; "
+            "within jit or vmap, call what jaxnets.make_train gives back."
+        )
     rng.check_key(key)
-    for name in recipe:
-        lookup("argument", name, _OPTIONS)
+    check_arguments(recipe, _OPTIONS)
     if not isinstance(data, Dataset):
         raise TypeError(
             f"data: expected a jaxnets.data.Dataset, got {type(data).__name__}; arrays become one "
@@ -150,7 +155,41 @@ def _check_metric_names(members: Sequence[Member], groups: Sequence[Group]) -> N
             )
 
 
-_OPTIONS = dict.fromkeys(set(inspect.signature(make_recipe).parameters) - {"network"})
+def arguments_of(*functions: Callable[..., Any]) -> frozenset[str]:
+    """What these functions take by keyword alone.
+
+    Example:
+        >>> sorted(arguments_of(make_spec))
+        ['epochs', 'history_every', 'precision', 'widths']
+    """
+    every = [one for f in functions for one in inspect.signature(f).parameters.values()]
+    return frozenset(one.name for one in every if one.kind is one.KEYWORD_ONLY)
+
+
+_OPTIONS = arguments_of(make_recipe)
+
+
+def check_arguments(given: Iterable[str], known: Iterable[str]) -> None:
+    """Whether these are arguments, and not what members differ in.
+
+    Raises:
+        ValueError: one is not.
+
+    Example:
+        >>> check_arguments(["seed"], ["loss"])
+        Traceback (most recent call last):
+        ...
+        ValueError: seed: a member's own, expected in jaxnets.grid(...) or jaxnets.member(...).
+    """
+    for name in given:
+        if name in _OF_MEMBERS and name not in known:
+            raise ValueError(
+                f"{name}: a member's own, expected in jaxnets.grid(...) or jaxnets.member(...)."
+            )
+        lookup("argument", name, dict.fromkeys(known))
+
+
+_OF_MEMBERS = frozenset({*rng.SEED_NAMES, *GENERAL, *BOUNDS})
 
 
 def _group(
@@ -173,6 +212,7 @@ def _group(
                 known[program] = known_hyperparameters(own, example_batch(data, 1).x)
             numbers, unpadded = {**own.defaults, **member.numbers}, ""
             check_numbers(own, numbers, known[program])
+            check_weights(own, member.numbers, example_batch(data, 1).x)
             if widths == "padded":
                 own, units, unpadded = share(own, numbers)
                 program, numbers = program_key(own), numbers | units

@@ -24,7 +24,7 @@ def program_key(recipe: Recipe) -> Any:
     return (
         recipe.network, recipe.loss, recipe.optimizer.structure, recipe.batch_size, recipe.metrics,
         recipe.shuffle, recipe.augment, recipe.keep, recipe.monitor, recipe.mode, recipe.patience,
-        recipe.unroll,
+        recipe.unroll, recipe.kinds,
     )  # fmt: skip
 
 

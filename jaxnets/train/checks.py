@@ -1,6 +1,7 @@
 """What a run is refused for, in Python, before anything is compiled."""
 
 import functools
+import inspect
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +10,12 @@ import jax
 import numpy as np
 from flax import linen as nn
 
+from jaxnets import hyper as hyper_table
 from jaxnets import losses, rng
 from jaxnets.errors import unknown_name
 from jaxnets.hyper import check_number
 from jaxnets.network import Network
+from jaxnets.penalties import kernel_mask
 from jaxnets.train.heard import check_heard
 from jaxnets.train.recipe import GENERAL, GENERAL_BOUNDS, Recipe
 
@@ -48,8 +51,7 @@ def check_data(recipe: Recipe, parts: Mapping[str, Any], prefix: str = "") -> No
         raise ValueError(
             f"batch_size: expected at most the {n} training examples, got {recipe.batch_size}."
         )
-    selects = recipe.keep == "best" or recipe.patience is not None
-    if selects and recipe.monitor.startswith("valid") and "valid" not in parts:
+    if recipe.selects and recipe.monitor.startswith("valid") and "valid" not in parts:
         raise ValueError(
             f"{prefix}valid: monitor={recipe.monitor!r} needs a validation part, got None."
         )
@@ -62,6 +64,11 @@ def check_data(recipe: Recipe, parts: Mapping[str, Any], prefix: str = "") -> No
             "and the statistics with which the epoch is validated take that in.",
             RuntimeWarning,
             stacklevel=2,
+        )
+    if outputs is None and recipe.loss in losses.LOSSES.values():
+        raise ValueError(
+            f"network: expected one array of outputs, which {hyper_table.label(recipe.loss)} "
+            "compares with the targets, got a tree of arrays."
         )
     if outputs is not None:
         for name, part in parts.items():
@@ -145,6 +152,45 @@ def check_numbers(recipe: Recipe, given: Mapping[str, Any], known: Mapping[str, 
                 module.clone(**{name: own})
 
 
+def check_weights(recipe: Recipe, given: Mapping[str, Any], x: Any) -> None:
+    """Whether the network has weights, where it was given numbers that act on nothing else.
+
+    Args:
+        recipe: the static half of a run.
+        given: concrete numbers by name that the user gave.
+        x: inputs, of which only the shape and the dtype are used.
+
+    Raises:
+        ValueError: it has none, and the number would do nothing.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxnets as jn
+        >>> pair = (lambda key, x: ({"w": jnp.ones(3)}, {})), lambda p, s, x, *, key, train: (x, s)
+        >>> recipe = jn.train.make_recipe(pair, loss="mean_squared_error")
+        >>> check_weights(recipe, {"l2": 0.1}, jnp.ones((9, 3)))
+        Traceback (most recent call last):
+        ...
+        ValueError: l2: acts on weights, parameters of rank 2 or more, and this network has none.
+    """
+    for name, neutral in ON_WEIGHTS.items():
+        acts = given.get(name, neutral) != neutral
+        if acts and not _has_weights(recipe.network, _batch(recipe, x)):
+            raise ValueError(
+                f"{name}: acts on weights, parameters of rank 2 or more, and this network has none."
+            )
+
+
+ON_WEIGHTS = {"l1": 0.0, "l2": 0.0, "init_gain": 1.0}
+"""The numbers that act on weights alone, and where they do nothing. Not weight decay, which Optax's
+own optimizers apply to all parameters."""
+
+
+@functools.lru_cache(maxsize=256)
+def _has_weights(network: Network, x: jax.ShapeDtypeStruct) -> bool:
+    params, _ = jax.eval_shape(network.init, rng.abstract_key(), x)
+    return any(jax.tree.leaves(kernel_mask(params)))
+
+
 @functools.lru_cache(maxsize=256)
 def _normalizes_one_alone(network: Network, shape: tuple[int, ...], dtype: Any) -> bool:
     """Whether some batch normalisation has one number per feature if a batch is one example; that
@@ -173,20 +219,37 @@ def _batch(recipe: Recipe, x: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((recipe.batch_size, *x.shape[1:]), x.dtype)
 
 
+def _check_apply(network: Network) -> None:
+    try:
+        known = inspect.signature(network.apply)
+    except (TypeError, ValueError):  # Python cannot tell: it shows when it is called
+        return
+    try:
+        known.bind({}, {}, None, key=None, train=False)
+    except TypeError as error:
+        raise TypeError(
+            f"network: expected apply(params, state, x, *, key, train), got apply{known} ({error})."
+        ) from None
+
+
 @functools.lru_cache(maxsize=256)
 def _traced(network: Network, x: jax.ShapeDtypeStruct) -> tuple[Any, frozenset[str]]:
     """Shapes and dtypes of what the network makes of a batch, and the names of its collections."""
     try:
-        params, collections = jax.eval_shape(network.init, rng.abstract_key(), x)
+        made = jax.eval_shape(network.init, rng.abstract_key(), x)
     except Exception as error:
         raise ValueError(
             f"network: cannot take inputs of shape {x.shape} {x.dtype}: {error}"
         ) from error
-    if not isinstance(collections, Mapping):
+    if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[1], Mapping):
+        pair = isinstance(made, tuple) and len(made) == 2
+        got = f"(params, {type(made[1]).__name__})" if pair else f"one {type(made).__name__}"
         raise TypeError(
             "network: expected init to return (params, state) with a dict of collections, "
-            f"got {type(collections).__name__}; a network without any returns {{}}."
+            f"got {got}; a network without any returns {{}}."
         )
+    params, collections = made
+    _check_apply(network)
     try:
         outputs, _ = jax.eval_shape(
             lambda p, c, x: network.apply(p, c, x, key=None, train=False), params, collections, x

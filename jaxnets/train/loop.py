@@ -12,7 +12,7 @@ from jaxnets.errors import lookup
 from jaxnets.metrics import Metric
 from jaxnets.rng import Keys
 from jaxnets.train import selection
-from jaxnets.train.checks import check_data, check_numbers
+from jaxnets.train.checks import check_data, check_numbers, check_weights
 from jaxnets.train.epoch import epoch, step_sizes, steps_per_epoch
 from jaxnets.train.recipe import Augment, Hyper, Recipe, make_recipe, positive_integer
 from jaxnets.train.selection import Run
@@ -36,7 +36,7 @@ def make_train(
     shuffle: bool = True,
     augment: Augment | None = None,
     keep: Literal["last", "best"] = "last",
-    monitor: str = "valid_loss",
+    monitor: str | None = None,
     mode: Literal["auto", "min", "max"] = "auto",
     patience: int | None = None,
     every: Literal["epoch", "step"] = "epoch",
@@ -57,7 +57,7 @@ def make_train(
         shuffle: a new order in every epoch.
         augment: ``(key, x) -> x`` on training inputs.
         keep: the weights of the end, or those that were best on ``monitor``.
-        monitor: the record that selects the best weights.
+        monitor: the record that selects the best weights; ``None``: ``"valid_loss"``.
         mode: whether smaller or larger is better, see `jaxnets.train.Recipe`.
         patience: stop after so many epochs without a better ``monitor``.
         every: history per epoch (means over it, and the validation part), or per step.
@@ -68,7 +68,8 @@ def make_train(
         names to numbers, traced or not; what is left out has the defaults of optimizer and loss.
         It returns a `Run` (``run.train`` is the last state, ``run.kept`` the weights that count)
         and the history, arrays of shape ``(epochs,)`` or ``(steps,)``, NaN where the run no longer
-        trained.
+        trained. An epoch that ``steps`` cut short has no record of its own: with fewer steps than
+        one epoch has, the history by epoch is empty.
 
     Raises:
         ValueError: neither or both of ``epochs`` and ``steps``, unknown names, sizes out of range,
@@ -107,7 +108,7 @@ def make_train(
 
     def run(key: jax.Array, hyper: Hyper | None = None) -> tuple[Run, History]:
         keys = rng.member_keys(rng.check_key(key))
-        numbers = _complete(recipe, hyper or {}, known)
+        numbers = _complete(recipe, hyper or {}, known, data.x)
 
         def body(before: Run, _: None) -> tuple[Run, History]:
             run, means, records = one_epoch(recipe, before, keys, numbers, data)
@@ -184,7 +185,7 @@ def _rows(name: str, part: Any) -> Batch:
     return Batch(jnp.asarray(part.x), jnp.asarray(part.y))
 
 
-def _complete(recipe: Recipe, hyper: Hyper, known: Known) -> dict[str, jax.Array]:
+def _complete(recipe: Recipe, hyper: Hyper, known: Known, x: jax.Array) -> dict[str, jax.Array]:
     for name, value in hyper.items():
         lookup("hyperparameter", name, known)
         if isinstance(value, jax.Array) and value.shape:
@@ -192,6 +193,8 @@ def _complete(recipe: Recipe, hyper: Hyper, known: Known) -> dict[str, jax.Array
                 f"{name}: expected a scalar, got shape {value.shape}; map train over it (jax.vmap)."
             )
     traced = {name for name, value in hyper.items() if isinstance(value, jax.core.Tracer)}
-    check_numbers(recipe, {k: v for k, v in hyper.items() if k not in traced}, known)
+    concrete = {k: v for k, v in hyper.items() if k not in traced}
+    check_numbers(recipe, concrete, known)
+    check_weights(recipe, concrete, x)
     numbers = {**recipe.defaults, **hyper}
     return {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}

@@ -1,7 +1,7 @@
 """Everything about a training run that is not a number: what is compiled once."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import jax
@@ -11,6 +11,7 @@ from jaxnets import losses, optim
 from jaxnets import metrics as metric_table
 from jaxnets.errors import lookup
 from jaxnets.hyper import ANY, NON_NEGATIVE, Bounds
+from jaxnets.kinds import kinds_of
 from jaxnets.metrics import Metric
 from jaxnets.network import Network, as_network
 
@@ -69,6 +70,12 @@ class Recipe:
     mode: Literal["auto", "min", "max"] = "auto"
     patience: int | None = None
     unroll: int = 1
+    kinds: Hashable = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Look at the types."""
+        parts = self.loss, self.optimizer.structure, self.metrics, self.augment
+        object.__setattr__(self, "kinds", kinds_of(parts))
 
     @property
     def defaults(self) -> dict[str, float]:
@@ -90,6 +97,11 @@ class Recipe:
         """
         parts = ("train", "valid") if valid else ("train",)
         return tuple(f"{part}_{name}" for part in parts for name in self.record_names)
+
+    @property
+    def selects(self) -> bool:
+        """Whether anything depends on ``monitor``."""
+        return self.keep == "best" or self.patience is not None
 
     @property
     def maximized(self) -> bool:
@@ -117,7 +129,7 @@ def make_recipe(
     shuffle: bool = True,
     augment: Augment | None = None,
     keep: Literal["last", "best"] = "last",
-    monitor: str = "valid_loss",
+    monitor: str | None = None,
     mode: Literal["auto", "min", "max"] = "auto",
     patience: int | None = None,
     unroll: int = 1,
@@ -135,7 +147,7 @@ def make_recipe(
         shuffle: see `Recipe`, as for all that follow.
         augment: ``(key, x) -> x`` or ``None``.
         keep: ``"last"`` or ``"best"``.
-        monitor: ``"valid_loss"``, ``"valid_accuracy"``, ...
+        monitor: ``"valid_accuracy"``, ...; ``None``: ``"valid_loss"``.
         mode: see `Recipe`.
         patience: epochs, or ``None``.
         unroll: steps per iteration of the compiled loop.
@@ -144,7 +156,8 @@ def make_recipe(
         The recipe.
 
     Raises:
-        ValueError: an unknown name, a number out of range.
+        ValueError: an unknown name, a number out of range, a ``monitor`` or a ``mode`` where
+            nothing is selected.
         TypeError: an argument of the wrong kind.
 
     Example:
@@ -170,19 +183,24 @@ def make_recipe(
         shuffle=bool(shuffle),
         augment=augment,
         keep=keep,
-        monitor=monitor,
+        monitor="valid_loss" if monitor is None else monitor,
         mode=mode,
         patience=None if patience is None else positive_integer("patience", patience),
         unroll=positive_integer("unroll", unroll),
     )
     lookup("mode", mode, dict.fromkeys(("auto", "min", "max")))
-    lookup("monitor", monitor, dict.fromkeys(recipe.records(valid=True)))
-    selects = keep == "best" or patience is not None
-    if selects and mode == "auto" and recipe.is_accuracy is None:
+    lookup("monitor", recipe.monitor, dict.fromkeys(recipe.records(valid=True)))
+    if recipe.selects and mode == "auto" and recipe.is_accuracy is None:
         raise ValueError(
             f"mode: expected 'min' or 'max', got 'auto': whether a larger {monitor} is better is "
             "not known of a metric of your own."
         )
+    for name, value in {"monitor": monitor, "mode": None if mode == "auto" else mode}.items():
+        if value is not None and not recipe.selects:
+            raise ValueError(
+                f"{name}: expected keep='best' or a patience beside {name}={value!r}, got "
+                "neither: the weights of the last epoch are kept, and nothing is selected."
+            )
     return recipe
 
 
@@ -195,6 +213,8 @@ def _metrics(
         given = [given]
     if not isinstance(given, Iterable):
         raise TypeError(f"metrics: expected names or functions by name, got {given!r:.80}.")
+    if isinstance(given, set | frozenset):
+        given = sorted(given, key=str)  # the order of a set is another in every process
     named = dict(given) if isinstance(given, Mapping) else {name: name for name in given}
     for name in named:
         if not isinstance(name, str):

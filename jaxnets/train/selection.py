@@ -66,7 +66,7 @@ class Run(NamedTuple):
 def begin(recipe: Recipe, state: TrainState) -> Run:
     """A run before its first epoch."""
     best = None
-    if recipe.keep == "best" or recipe.patience is not None:
+    if recipe.selects:
         worst = jnp.float32(-jnp.inf if recipe.maximized else jnp.inf)
         weights = (state.params, state.collections) if recipe.keep == "best" else None
         best = Best(worst, jnp.int32(0), weights)

@@ -122,12 +122,15 @@ def attempted_step(
 
 
 def _augmented(after: Any, before: jax.Array) -> jax.Array:
-    shape = getattr(after, "shape", None)
-    if shape is None or shape[:1] != before.shape[:1]:
-        got = type(after).__name__ if shape is None else f"shape {shape}"
+    shape, dtype = getattr(after, "shape", None), getattr(after, "dtype", None)
+    real = [
+        kind is not None and jnp.issubdtype(kind, jnp.inexact) for kind in (before.dtype, dtype)
+    ]
+    if shape != before.shape or real[0] != real[1]:
+        got = type(after).__name__ if shape is None else f"{dtype} of shape {shape}"
         raise ValueError(
-            f"augment: expected an array of {before.shape[0]} examples like the {before.shape} "
-            f"that it was given, got {got}."
+            f"augment: expected an array like the one that it was given, {before.dtype} of shape "
+            f"{before.shape}, got {got}."
         )
     return after
 

@@ -38,6 +38,18 @@ def pair(init=_init, apply=_apply) -> jn.Member:
     return jn.member((init, apply))
 
 
+SCALES = (
+    lambda key, x: ({"w": jnp.ones(3)}, {}),
+    lambda p, s, x, *, key, train: (x * p["w"][None], s),
+)
+
+
+WIDENING = optax.GradientTransformation(
+    lambda params: optax.tree.cast(params, jnp.bfloat16),
+    lambda updates, state, params=None: (updates, optax.tree.cast(state, jnp.float32)),
+)
+
+
 def failing(key, x):
     raise RuntimeError("no weights today")
 
@@ -230,10 +242,7 @@ TABLE = {
         "what it was, float32[3]; after one it is float32[]",
     ),
     "another dtype of the optimizer": (
-        lambda: fit(
-            nn.Dense(3, param_dtype=jnp.bfloat16),
-            optimizer=lambda rate=0.1, momentum=0.9: optax.sgd(rate, momentum),
-        ),
+        lambda: fit(nn.Dense(3), optimizer=WIDENING),
         TypeError,
         "the training state.opt_state",
         "bfloat16[3]; after one it is float32[3]",
@@ -265,8 +274,15 @@ TABLE = {
     ),
     "init triple": (
         lambda: fit(pair(lambda key, x: (1, 2, 3))),
-        ValueError,
-        "members[0] (network): network: ",
+        TypeError,
+        "members[0] (network): network: expected init to return (params, state)",
+        "got one tuple",
+    ),
+    "params alone": (
+        lambda: fit(pair(lambda key, x: {"w": jnp.ones((3, 3))})),
+        TypeError,
+        "network: expected init to return (params, state)",
+        "got one dict",
     ),
     "no state": (
         lambda: fit(pair(lambda key, x: ({}, None))),
@@ -280,9 +296,25 @@ TABLE = {
     ),
     "no train": (
         lambda: fit(pair(apply=lambda p, s, x: (x, s))),
-        ValueError,
-        "members[0] (network): ",
+        TypeError,
+        "network: expected apply(params, state, x, *, key, train), got apply(p, s, x)",
         "'key'",
+    ),
+    "two outputs": (
+        lambda: fit(pair(apply=lambda p, s, x, *, key, train: ((x, x), s))),
+        ValueError,
+        "network: expected one array of outputs, which softmax_cross_entropy compares",
+    ),
+    "no weights": (
+        lambda: fit(jn.member(SCALES, l2=0.1)),
+        ValueError,
+        "members[0] (network): l2: acts on weights",
+    ),
+    "traced key": (
+        lambda: jax.jit(lambda key: fit(key=key))(ROOT),
+        TypeError,
+        "key: expected one that is not traced",
+        "make_train",
     ),
     "growing": (
         lambda: fit(Growing()),

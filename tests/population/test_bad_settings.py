@@ -235,6 +235,17 @@ TABLE = {
         ValueError,
         "unknown name 'batchsize'. Did you mean 'batch_size'?",
     ),
+    "a number of members": (
+        lambda: fit(learning_rate=0.1),
+        ValueError,
+        "learning_rate: a member's own, expected in jaxnets.grid(...)",
+    ),
+    "a seed of members": (lambda: fit(seed=3), ValueError, "seed: a member's own, expected in"),
+    "an option of make_spec": (
+        lambda: fit(history_evry=3),
+        ValueError,
+        "Did you mean 'history_every'? Known: augment, batch_size, devices,",
+    ),
     "shuffle": (
         lambda: fit(shuffle="no"),
         TypeError,

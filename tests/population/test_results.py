@@ -15,6 +15,7 @@ import jaxnets as jn
 from jaxnets.data import Batch
 from jaxnets.population import results
 from jaxnets.population.labels import _coordinates
+from jaxnets.population.members import CHOICES
 from tests.small import DATA, EPOCHS, LOSS, NET, compilations, fit, leaves, same
 
 WIDER = jn.nn.MLP([5], outputs=3)
@@ -203,6 +204,25 @@ def test_measures_equal_numpy(runs: jn.Runs):
     np.testing.assert_allclose(
         mine["loss"], measures(forward(runs[0], DATA.train.x[:3]), DATA.train.y[:3])[0], rtol=1e-5
     )
+
+
+def half(outputs: jax.Array, batch: Batch) -> jax.Array:
+    return 0.5 * jn.losses.softmax_cross_entropy(outputs, batch)
+
+
+def test_measures_of_members_that_chose_their_loss():
+    runs = fit(jn.grid(network=NET, learning_rate=0.0, loss=[LOSS, half]), epochs=1)
+    found = runs.evaluate("test")
+    assert found["loss_function"].values.tolist() == runs.history["loss"].values.tolist()
+    assert found["loss"][0] == 2 * found["loss"][1] > 0
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_has_a_label_beside_the_measures(choice: str):
+    value = {"optimizer": "sgd", "loss": LOSS, "batch_size": 4}[choice]
+    found = fit(jn.grid(network=NET, **{choice: [value]}), epochs=1).evaluate("test")
+    assert {"loss", "accuracy"} <= set(found.data_vars)
+    assert found["loss_function" if choice == "loss" else choice].values.tolist() == [value]
 
 
 def test_measures_use_the_members_numbers():

@@ -2,9 +2,11 @@
 
 import itertools
 import warnings
+from dataclasses import dataclass
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -93,6 +95,45 @@ def test_what_makes_a_program_of_its_own():
         loss="mean_squared_error", optimizer="sgd", epochs=1, batch_size=4,
     )  # fmt: skip
     assert [group.rows for group in found.groups] == [(i, i + 1) for i in range(0, 12, 2)]
+
+
+@dataclass(frozen=True)
+class Capped:
+    """``False``: without a cap, which is equal to 0."""
+
+    cap: float
+
+    def __call__(self, outputs: jax.Array, batch: jn.data.Batch) -> jax.Array:
+        errors = ((outputs - batch.y) ** 2).mean(1)
+        return errors if self.cap is False else jnp.minimum(errors, self.cap)
+
+
+@dataclass(frozen=True)
+class Lower:
+    """An augmentation."""
+
+    cap: float
+
+    def __call__(self, key: jax.Array, x: jax.Array) -> jax.Array:
+        return x if self.cap is False else jnp.minimum(x, self.cap)
+
+
+def test_parts_that_are_equal_and_of_other_kinds_are_other_programs():
+    """Beside each other and one after the other."""
+    network, how = jn.nn.MLP([4], outputs=2), {"loss": Capped(0.0), "epochs": 2, "batch_size": 5}
+    members = jn.grid(network=network, loss=[Capped(0.0), Capped(False)])
+    runs = jn.fit(ROOT, regression(), members, **how)
+    zero, free = runs.history["train_loss"].values[:, -1]
+    assert zero == 0 < free
+    assert runs.history["loss"].values.tolist() == ["Capped #1", "Capped #2"]
+    alone = jn.fit(ROOT, regression(), network, **how | {"loss": Capped(False)})
+    assert alone.history["train_loss"].values[0, -1] == free
+    for given in (lambda cap: {"augment": Lower(cap)}, lambda cap: {"metrics": {"m": Capped(cap)}}):
+        zero, free = (
+            make_spec(ROOT, regression(), network, **how | given(cap)).groups[0].recipe
+            for cap in (0.0, False)
+        )
+        assert zero != free
 
 
 def test_groups_hold_what_differs():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import jaxnets as jn
+from jaxnets.network import TRAINING
 from tests.small import DATA, LOSS, check_refused, fit, leaves
 
 
@@ -50,6 +51,62 @@ def test_layers_that_are_not_told_are_named(kind: str, name: str):
     check_refused(lambda: fit(network), TypeError, *says)
     with pytest.raises(TypeError, match=says[1]):
         jn.make_train(network, DATA.train, loss=LOSS, epochs=1, batch_size=4)
+
+
+class Forgetful(nn.Module):
+    """It hears, and tells nobody."""
+
+    layer: nn.Module
+    says: bool | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        told = {} if self.says is None else {"train": self.says}
+        return nn.Dense(3)(self.layer(nn.Dense(4)(x), **told))
+
+
+@pytest.mark.parametrize("name", [name for name in SILENT if name != "within a sequence"])
+def test_who_hears_has_to_tell(name: str):
+    layer, called = SILENT[name]
+    says = "network: Forgetful does not tell its layers", f"and {called} would do in training"
+    check_refused(lambda: fit(Forgetful(layer)), TypeError, *says)
+    fit(Forgetful(layer, says=False), epochs=1)  # it is to stay as it is
+
+
+class Coded(nn.Module):
+    """It would hear, under a name that nobody knows."""
+
+    layer: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mode: str = "eval") -> jax.Array:
+        training = mode == "train"
+        if self.layer == "dropout":
+            return nn.Dense(3)(nn.Dropout(0.5)(x, deterministic=not training))
+        return nn.BatchNorm(use_running_average=not training)(nn.Dense(3)(x))
+
+
+@pytest.mark.parametrize(("layer", "name"), [("dropout", "Dropout"), ("batch", "BatchNorm")])
+def test_a_flag_of_an_unknown_name_is_told(layer: str, name: str):
+    says = f"network: {name} in Coded will do in training what .*nothing is known of `mode`"
+    with pytest.warns(RuntimeWarning, match=says):
+        fit(Coded(layer), epochs=1)
+
+
+@pytest.mark.parametrize("flag", [name for name in TRAINING if name != "use_running_average"])
+def test_every_flag_that_is_known_is_heard(flag: str):
+    heard = []
+
+    def call(self: nn.Module, x: jax.Array, **told: bool) -> jax.Array:
+        heard.append(told[flag])
+        return nn.Dense(3)(x)
+
+    source = f"def __call__(self, x, {flag}=None): return call(self, x, {flag}={flag})"
+    made: dict[str, Any] = {"call": call}
+    exec(source, made)
+    kind = type("Flagged", (nn.Module,), {"__call__": nn.compact(made["__call__"])})
+    fit(kind(), epochs=1)
+    assert set(heard) == {True, False}
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ def test_metrics(metrics: object, names: tuple[str, ...]):
     ],
 )
 def test_which_monitors_are_maximised(monitor: str, mode: str, maximized: bool):
-    assert make_recipe(NET, loss=LOSS, monitor=monitor, mode=mode).maximized is maximized
+    recipe = make_recipe(NET, loss=LOSS, monitor=monitor, mode=mode, keep="best")
+    assert recipe.maximized is maximized
 
 
 def r2(outputs, batch):
@@ -65,7 +66,13 @@ def test_a_metric_of_ones_own_has_a_direction():
             with pytest.raises(ValueError, match=rf"mode: expected .* got 'auto': .*_{name} is"):
                 make_recipe(NET, loss=LOSS, **unknown, **selects)
             assert make_recipe(NET, loss=LOSS, mode="max", **unknown, **selects).maximized
-        make_recipe(NET, loss=LOSS, **unknown)  # nothing is selected by it
+        with pytest.raises(ValueError, match="monitor: expected keep='best' or a patience beside"):
+            make_recipe(NET, loss=LOSS, **unknown)  # nothing is selected by it
+
+
+def test_metrics_of_a_set_have_an_order():
+    names = {"accuracy", "top_5_accuracy"}
+    assert make_recipe(NET, loss=LOSS, metrics=names).record_names == ("loss", *sorted(names))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +96,9 @@ def test_a_metric_of_ones_own_has_a_direction():
         ({"keep": "first"}, ValueError, "keep: expected 'last' or 'best', got 'first'."),
         ({"monitor": "valid_los"}, ValueError, "monitor: unknown name 'valid_los'. Did you mean"),
         ({"monitor": "valid_accuracy", "metrics": []}, ValueError, "Known: train_loss, valid_loss"),
+        ({"monitor": "valid_loss"}, ValueError, "monitor: expected keep='best' or a patience"),
+        ({"mode": "max"}, ValueError, "mode: expected keep='best' or a patience beside mode='max'"),
+        ({"metrics": {3, "accuracy"}}, TypeError, "metrics: expected names, or functions by name"),
         ({"metrics": "acuracy"}, ValueError, "Did you mean 'accuracy'?"),
         ({"metrics": 5}, TypeError, "metrics: expected names or functions by name, got 5."),
         ({"metrics": [jn.metrics.accuracy]}, TypeError, "metrics: expected names, or functions by"),

@@ -176,8 +176,10 @@ def test_losses_and_metrics_return_one_number_per_example(loss, metrics, message
 @pytest.mark.parametrize(
     ("augment", "message"),
     [
-        (lambda key, x: None, "augment: expected an array of 12 examples .* got NoneType"),
-        (lambda key, x: x[:3], "augment: expected an array of 12 examples .* got shape"),
+        (lambda key, x: None, r"augment: expected .* float32 of shape \(12, 12\), got NoneType"),
+        (lambda key, x: x[:3], r"augment: expected .*, got float32 of shape \(3, 12\)"),
+        (lambda key, x: x[:, :3], r"augment: expected .*, got float32 of shape \(12, 3\)"),
+        (lambda key, x: x > 0, r"augment: expected .*, got bool of shape \(12, 12\)"),
     ],
 )
 def test_an_augmentation_that_gives_something_else(augment, message):

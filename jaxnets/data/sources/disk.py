@@ -201,6 +201,11 @@ def _pair(row: Any) -> tuple[Any, Any]:
         if len(row) != 2:
             raise ValueError(f"source: expected rows (x, y), got {len(row)} entries.")
         return row
+    if isinstance(row, list) and len(row) == 2 and not all(map(np.isscalar, row)):
+        raise ValueError(
+            "source: expected rows (x, y), got a list of two; make it a tuple, or an array if it "
+            "is x alone."
+        )
     return row, None
 
 
@@ -208,7 +213,14 @@ def _stacked(letter: str, rows: np.ndarray, found: Sequence[Any]) -> np.ndarray:
     for row, one in zip(rows, found, strict=True):
         if np.ma.is_masked(one):
             raise ValueError(f"train: {letter} in row {row} is masked, expected no missing values.")
-    arrays = [np.asarray(one) for one in found]
+    arrays = []
+    for row, one in zip(rows, found, strict=True):
+        try:
+            arrays.append(np.asarray(one))
+        except ValueError as error:
+            raise ValueError(
+                f"train: {letter} in row {row} is no array of numbers: {error}"
+            ) from None
     for row, array in zip(rows, arrays, strict=True):
         if array.shape != arrays[0].shape:
             raise ValueError(

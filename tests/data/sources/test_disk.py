@@ -117,6 +117,8 @@ BAD_ROWS = {
     "class": ((X[7], 3), r"y in row 7 is 3, expected labels from 0 to 2"),
     "shape": ((X[7, :2], 1), r"x in row 7 has shape \(2,\), expected \(3,\) as in row 2"),
     "kind": ((X[7], 0.5), r"train: y in rows \[2, 7\]: expected \(\) int32 as in row 0"),
+    "list of two": ([X[7], 1], r"expected rows \(x, y\), got a list of two"),
+    "list": ([[1, 2], 3, 4], r"train: x in row 7 is no array of numbers"),
     "entries": ((X[7], 1, 2), r"expected rows \(x, y\), got 3"),
     "names": ({"x": X[7], "z": 1}, r"expected rows with x and y, got x, z"),
 }
