@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets import errors, losses
 from jaxnets.targets import HasTargets, aligned, class_labels, per_example
@@ -61,11 +62,11 @@ def top_k_accuracy(k: int) -> Metric:
         >>> print(top_k_accuracy(2)(jnp.array([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), batch))
         [1. 0.]
     """
-    if isinstance(k, bool) or not isinstance(k, int):
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise TypeError(f"k: expected an integer, got {k!r:.80}.")
     if k < 1:
         raise ValueError(f"k: expected at least 1, got {k}.")
-    return _top_k_accuracy(k)
+    return _top_k_accuracy(int(k))
 
 
 @functools.cache

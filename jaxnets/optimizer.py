@@ -119,7 +119,8 @@ class Optimizer:
 def from_optax(
     transformation: optax.GradientTransformation | Callable[..., Any], **defaults: float
 ) -> Optimizer:
-    """An optimizer from any transformation of Optax's, or from a function that makes one.
+    """An optimizer from any transformation of Optax's, or from a function that makes one, which is
+    then run in at least float32.
 
     Args:
         transformation: a ready transformation, which then has no numbers; or a function whose
@@ -161,7 +162,7 @@ def from_optax(
             raise TypeError(
                 f"optimizer: {name} should make an optax.GradientTransformation, made {made!r:.80}."
             )
-        return made
+        return clipping.in_float32(made)
 
     structure = ("from_optax", factory, tuple(numbers))  # the program has these, and no others
     return Optimizer(name, structure, tuple(numbers.items()), build)

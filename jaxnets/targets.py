@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxnets.numerics import at_least_float32
 
@@ -62,10 +63,17 @@ def class_labels(name: str, outputs: jax.Array, y: Any) -> jax.Array:
         ...
         ValueError: mine: expected integer labels, got targets of dtype float32.
     """
-    labels = jnp.asarray(y)
+    labels = jnp.asarray(_kept(y))
     check_classes(name, outputs.shape, labels.shape, labels.dtype)
     # The number of classes need not fit into what the labels fit into: 256 does not into a byte.
     return labels.astype(jnp.int32) if labels.dtype.itemsize < 4 else labels
+
+
+def _kept(y: Any) -> Any:
+    """What JAX would cut off to 32 bits and find among the classes is none of them."""
+    if not isinstance(y, np.ndarray) or y.dtype.kind not in "iu" or y.itemsize < 8:
+        return y
+    return np.where((y < 0) | (y > np.iinfo(np.int32).max), -1, y.astype(np.int64))
 
 
 def per_example(elements: jax.Array, reduce: Callable[..., jax.Array] = jnp.mean) -> jax.Array:

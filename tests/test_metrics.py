@@ -68,6 +68,9 @@ def test_equal_outputs_do_not_all_count():
 
 def test_a_label_that_there_is_not_is_never_right():
     outputs, batch = -jnp.ones((3, 4)), SimpleNamespace(y=jnp.array([7, -1, 1]))
+    far = SimpleNamespace(y=np.array([2**32, 2**32 + 1, 1]))  # 0 and 1, were they cut to 32 bits
+    np.testing.assert_array_equal(metrics.accuracy(jnp.eye(3), far), [0.0, 0.0, 0.0])
+    assert np.isnan(losses.softmax_cross_entropy(outputs, far)[:2]).all()
     for metric in (metrics.accuracy, metrics.top_k_accuracy(2), metrics.top_k_accuracy(4)):
         np.testing.assert_array_equal(metric(outputs, batch)[:2], [0.0, 0.0])
     np.testing.assert_array_equal(metrics.top_k_accuracy(2)(outputs, batch), [0.0, 0.0, 1.0])
@@ -80,7 +83,7 @@ def test_positions_of_an_example_are_averaged():
 
 
 def test_top_k():
-    assert metrics.top_k_accuracy(3) is metrics.top_k_accuracy(3)
+    assert metrics.top_k_accuracy(3) is metrics.top_k_accuracy(np.int64(3))
     assert metrics.top_k_accuracy(1).__name__ == "top_1_accuracy"
     with pytest.raises(TypeError, match="k: expected an integer, got True"):
         metrics.top_k_accuracy(True)  # equal to 1, which is known already

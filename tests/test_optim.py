@@ -336,6 +336,20 @@ def test_from_optax_and_as_optimizer():
     assert optim.as_optimizer(ours) is ours
 
 
+def test_a_function_of_optaxs_keeps_narrow_parameters_narrow():
+    optimizer = optim.from_optax(optax.adam, learning_rate=0.1)
+    params = {"w": jnp.ones(3, jnp.bfloat16)}
+
+    def step(carry, _):
+        updates, state = transformation.update(params, carry[1], carry[0])
+        return (optax.apply_updates(carry[0], updates), state), None
+
+    transformation = optimizer(learning_rate=jnp.float32(0.1))
+    (moved, _), _ = jax.lax.scan(step, (params, transformation.init(params)), length=3)
+    assert moved["w"].dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.asarray(moved["w"], np.float32), 0.7, rtol=0.01)
+
+
 def test_extra_arguments_pass_through():
     def update(gradients, state, params=None, *, value, **_):
         return jax.tree.map(lambda g: g * value, gradients), state

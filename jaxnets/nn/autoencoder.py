@@ -99,7 +99,7 @@ class Autoencoder(nn.Module):
             ValueError: ``x`` has rank below 2.
         """
         y = self._run("both", x, train, dropout_rate, noise_scale)
-        return y.reshape(x.shape) if y.size == x.size else y
+        return y.reshape(x.shape) if y.shape[-1] == math.prod(x.shape[1:]) else y
 
     def encode(self, x: jax.Array, train: bool = False) -> jax.Array:
         """The code of ``x``.

@@ -39,9 +39,12 @@ def integer(argument: str, value: object, minimum: int = 1) -> int:
         ValueError: outputs: expected an integer of at least 1, got 0.
     """
     expected = f"{argument}: expected an integer of at least {minimum}, got"
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+    try:
+        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:  # arrays have the method, whatever they hold
+        number = None
+    if number is None:
         raise TypeError(f"{expected} {value!r}.")
-    number = operator.index(value)
     if number < minimum:
         raise ValueError(f"{expected} {number}.")
     return number
@@ -106,8 +109,11 @@ def number(
     if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
         raise TypeError(f"{expected} {value!r}.")
     real = float(value)
-    if not (np.isfinite(real) and minimum <= real < below):
-        raise ValueError(f"{expected} {real}.")
+    with np.errstate(over="ignore"):
+        single = float(np.float32(real))  # as it is going to be used
+    if not (np.isfinite(single) and all(minimum <= one < below for one in (real, single))):
+        rounded = "" if single == real or not np.isfinite(real) else f", {single:g} in float32"
+        raise ValueError(f"{expected} {real}{rounded}.")
     return real
 
 

@@ -59,8 +59,11 @@ def convolve(
             of that name in what `jaxnets.fit` compiles, where jaxlib has it, see ``conv_onednn``;
             ``"auto"`` for XLA's on an accelerator, and on a CPU for what ``conv_cost`` takes for
             the fastest, or `measure_convolutions` found to be, for the convolution and for each of
-            its gradients. They differ by float32 rounding. Which of the two it is traced for is
-            JAX's default backend, or what ``jaxnets.devices.traced_for`` says.
+            its gradients. Of finite numbers they differ by float32 rounding; where one is not, an
+            infinity may become NaN, and ``"banded"`` and ``"winograd"`` spread it to neighbouring
+            places. Which of the two it is traced for is JAX's default backend, or what
+            ``jaxnets.devices.traced_for`` says. An empty batch, and one whose size is not known
+            (``jax.export``), is always XLA's.
 
     Returns:
         Array of shape ``(batch, *out, features)``.
@@ -94,12 +97,15 @@ def convolve(
         size, window, pairs = (1, *size), (1, *window), ((0, 0), *pairs)
         strides, dilation = (1, *strides), (1, *dilation)
     bits = 8 * x.dtype.itemsize
-    sizes = conv_cost.Sizes(x.shape[0], x.shape[3], kernel.shape[3], bits)
+    counts = x.shape[0], x.shape[3], kernel.shape[3]
+    plain = not all(isinstance(count, int) and count > 0 for count in counts)
+    sizes = conv_cost.Sizes(*counts, bits)
     geometry = Geometry(
         _pair(size), _pair(window), _pair(strides), (pairs[0], pairs[1]), _pair(dilation)
     )
-    if platform() != "cpu" and method in ("auto", "lax", "onednn"):
-        note(Choice(geometry, sizes, (), method))
+    if plain or (platform() != "cpu" and method in ("auto", "lax", "onednn")):
+        if not plain:
+            note(Choice(geometry, sizes, (), method))
         y = lax.conv_general_dilated(
             x, kernel, strides, pairs, rhs_dilation=dilation, dimension_numbers=LAYOUT
         )

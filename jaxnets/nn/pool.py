@@ -17,6 +17,7 @@ from jaxnets.nn.windows import (
     per_axis,
     strided_slices,
 )
+from jaxnets.numerics import at_least_float32
 
 
 def max_pool(
@@ -39,13 +40,18 @@ def max_pool(
 
     Raises:
         TypeError: window, strides or padding are not integers.
-        ValueError: the window does not fit into ``x``, or ``x`` has no space.
+        ValueError: the window does not fit into ``x``, or lies in the padding; ``x`` has no space.
 
     Example:
         >>> max_pool(jnp.array([3.0, 1.0, 2.0, 5.0, 4.0]).reshape(1, 5, 1)).ravel().tolist()
         [3.0, 5.0]
     """
     window, strides, pairs = _geometry(x, window, strides, padding)
+    if any(max(pair) >= places for pair, places in zip(pairs, window, strict=True)):
+        raise ValueError(
+            f"padding: expected less than the window {window}, which would see nothing else, got "
+            f"{pairs}."
+        )
     if window == strides and not any(map(any, pairs)):
         for axis, places in enumerate(window, 1):
             x = functools.reduce(larger, _split(x, axis, places))
@@ -56,7 +62,7 @@ def max_pool(
 def avg_pool(
     x: jax.Array, window: PerAxis = 2, strides: PerAxis | None = None, padding: Padding = "VALID"
 ) -> jax.Array:
-    """The mean of each window, padded places counted as zeros.
+    """The mean of each window, padded places counted as zeros; added up in at least float32.
 
     Args:
         x: array of shape ``(batch, *space, channels)``.
@@ -76,14 +82,22 @@ def avg_pool(
         [2.0, 3.5]
     """
     window, strides, pairs = _geometry(x, window, strides, padding)
-    if not any(map(any, pairs)):
-        if window == strides:
-            for axis, places in enumerate(window, 1):
-                x = functools.reduce(jnp.add, _split(x, axis, places))
-            return x / math.prod(window)
+    given, x, padded = x.dtype, at_least_float32(x), any(map(any, pairs))
+    if window == strides and not padded:
+        for axis, places in enumerate(window, 1):
+            x = functools.reduce(jnp.add, _split(x, axis, places))
+        x = x / math.prod(window)
+    elif math.prod(window) <= MOST_SLICES and not padded:
         slices = strided_slices(x, window, strides, (1,) * len(window))
-        return functools.reduce(jnp.add, slices) / len(slices)
-    return nn.avg_pool(x, window, strides, pairs)
+        x = functools.reduce(jnp.add, slices) / len(slices)
+    else:
+        x = nn.avg_pool(x, window, strides, pairs)
+    return x.astype(given) if jnp.issubdtype(given, jnp.floating) else x
+
+
+MOST_SLICES = 16
+"""Of windows that overlap, so many places are slices that are added up, which XLA compiles one by
+one."""
 
 
 @jax.custom_jvp
@@ -141,7 +155,8 @@ def _split(x: jax.Array, axis: int, places: int) -> list[jax.Array]:
     count = x.shape[axis] // places
     kept = lax.slice_in_dim(x, 0, count * places, axis=axis)
     # Channels and what lies behind the axis as one: long runs of neighbouring numbers.
-    rows = kept.reshape(*x.shape[:axis], count, places, -1)
+    behind = math.prod(x.shape[axis + 1 :])
+    rows = kept.reshape(*x.shape[:axis], count, places, behind)
     shape = (*x.shape[:axis], count, *x.shape[axis + 1 :])
     parts = lax.split(rows, [1] * places, axis=rows.ndim - 2)
     return [part.reshape(shape) for part in parts]

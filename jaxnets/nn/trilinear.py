@@ -54,8 +54,9 @@ trilinear_p = Primitive("trilinear")
 
 
 def trilinear(
-    wanted: str, a: jax.Array, b: jax.Array, *, geometry: Geometry, methods: Methods
-) -> jax.Array:
+    wanted: str, a: jax.Array, b: jax.Array, *, geometry: Geometry, methods: Methods,
+    precision: str | None = None,
+) -> jax.Array:  # fmt: skip
     """The gradient of ``sum(gy * convolve(x, kernel))`` with respect to one of the three.
 
     Args:
@@ -64,6 +65,7 @@ def trilinear(
         b: the second, of the same dtype.
         geometry: of the convolution.
         methods: what computes each of the three.
+        precision: of matrix products; ``None``: what ``jax.default_matmul_precision`` says now.
 
     Returns:
         The array that was wanted.
@@ -76,7 +78,11 @@ def trilinear(
         [1.0, 3.0, 5.0]
     """
     a, b = _alike(a, b), _alike(b, a)
-    return trilinear_p.bind(a, b, wanted=wanted, geometry=geometry, methods=methods)
+    # Known now: what it is made of is traced when it is compiled, perhaps with other settings.
+    precision = precision or jax.config.values["jax_default_matmul_precision"]
+    return trilinear_p.bind(
+        a, b, wanted=wanted, geometry=geometry, methods=methods, precision=precision
+    )
 
 
 def _alike(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -100,15 +106,16 @@ def others(wanted: str) -> tuple[str, str]:
 
 
 def _compute(
-    a: jax.Array, b: jax.Array, *, wanted: str, geometry: Geometry, methods: Methods
-) -> jax.Array:
+    a: jax.Array, b: jax.Array, *, wanted: str, geometry: Geometry, methods: Methods,
+    precision: str | None,
+) -> jax.Array:  # fmt: skip
     method = methods[ROLES.index(wanted)]
     form = FORMS[f"{method.name} {wanted}"]
-    return form(a, b, geometry, method.block) if method.block else form(a, b, geometry)
+    with jax.default_matmul_precision(precision):
+        return form(a, b, geometry, method.block) if method.block else form(a, b, geometry)
 
 
-def _abstract(a: Any, b: Any, *, wanted: str, geometry: Geometry, methods: Methods) -> Any:
-    del methods
+def _abstract(a: Any, b: Any, *, wanted: str, geometry: Geometry, **_: Any) -> Any:
     if wanted == "output":
         shape: tuple[int, ...] = (a.shape[0], *geometry.out, b.shape[3])
     elif wanted == "input":
@@ -121,13 +128,11 @@ def _abstract(a: Any, b: Any, *, wanted: str, geometry: Geometry, methods: Metho
 def _transpose(which: int) -> Callable[..., jax.Array]:
     """The derivative with respect to the first or the second operand."""
 
-    def rule(
-        cotangent: jax.Array, a: Any, b: Any, *, wanted: str, geometry: Geometry, methods: Methods
-    ) -> jax.Array:
+    def rule(cotangent: jax.Array, a: Any, b: Any, *, wanted: str, **how: Any) -> jax.Array:
         given = dict(zip(others(wanted), (a, b), strict=True)) | {wanted: cotangent}
         sought = others(wanted)[which]
         first, second = (given[role] for role in others(sought))
-        return trilinear(sought, first, second, geometry=geometry, methods=methods)
+        return trilinear(sought, first, second, **how)
 
     return rule
 
@@ -164,7 +169,8 @@ def _batched(
     return y.reshape(*y.shape[:at], members, -1, *y.shape[at + 1 :]), at
 
 
-trilinear_p.def_impl(jax.jit(_compute, static_argnames=("wanted", "geometry", "methods")))
+HOW = ("wanted", "geometry", "methods", "precision")
+trilinear_p.def_impl(jax.jit(_compute, static_argnames=HOW))
 trilinear_p.def_abstract_eval(_abstract)
 ad.defbilinear(trilinear_p, _transpose(0), _transpose(1))
 mlir.register_lowering(trilinear_p, mlir.lower_fun(_compute, multiple_results=False))

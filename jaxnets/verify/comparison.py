@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnets.population import Runs
@@ -166,7 +167,8 @@ def _part(name: str) -> str:
 def _scales(outcome: Outcome) -> dict[str, float]:
     scales: dict[str, float] = {}
     for name, array in outcome.items():
-        finite = np.abs(array[np.isfinite(array)]) if array.dtype.kind == "f" else np.zeros(0)
+        real = jnp.issubdtype(array.dtype, jnp.floating)
+        finite = np.abs(array[np.isfinite(array)]) if real else np.zeros(0)
         if finite.size:
             scales[_part(name)] = max(scales.get(_part(name), 0.0), float(finite.max()))
     return {part: scale or 1.0 for part, scale in scales.items()}
@@ -179,6 +181,8 @@ def _apart(ours: np.ndarray, theirs: np.ndarray) -> float | None:
         return float("inf")
     if ours.tobytes() == theirs.tobytes():
         return None
+    if jnp.issubdtype(ours.dtype, jnp.floating) and ours.dtype.kind != "f":  # bfloat16
+        ours, theirs = ours.astype(np.float32), theirs.astype(np.float32)
     if ours.dtype.kind not in "fiub":
         return float("inf")
     if ours.dtype.kind == "f":
@@ -187,10 +191,10 @@ def _apart(ours: np.ndarray, theirs: np.ndarray) -> float | None:
             ours, theirs, equal_nan=True
         ):
             return None  # the payloads of NaNs
-        if not np.array_equal(np.isfinite(ours), np.isfinite(theirs)):
-            return float("inf")
-        finite = np.isfinite(ours)
+        finite = np.isfinite(ours) & np.isfinite(theirs)
+        if not np.array_equal(ours[~finite], theirs[~finite], equal_nan=True):
+            return float("inf")  # NaN is not infinity, nor is one infinity the other
         ours, theirs = ours[finite], theirs[finite]
     apart = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
-    # Different bits of equal numbers: the sign of a zero, or that of an infinity.
+    # Different bits of equal numbers: the sign of a zero.
     return float(apart.max(initial=0.0)) or float(np.finfo(np.float32).smallest_subnormal)

@@ -131,6 +131,46 @@ def test_a_window_that_does_not_fit(pool, pooling):
         pool(jnp.zeros((1, 2, 7, 1)), window, strides, padding)
 
 
+@pytest.mark.parametrize("strides", [None, 1])
+@pytest.mark.parametrize(("dtype", "value"), [(jnp.bfloat16, 0.5), (jnp.float16, 3000.0)])
+def test_means_of_narrow_numbers_are_added_up_in_wide_ones(dtype, value, strides):
+    for window in (4, 32):  # of slices and of XLA's windows, where they overlap
+        mean = avg_pool(jnp.full((1, 32, 32, 1), value, dtype), window, strides)
+        assert mean.dtype == dtype
+        np.testing.assert_array_equal(mean, np.full(mean.shape, value))
+
+
+def test_a_window_in_the_padding_has_no_maximum():
+    with pytest.raises(ValueError, match=r"padding: expected less than the window \(2,\)"):
+        max_pool(jnp.ones((1, 2, 1)), 2, 2, 2)
+    np.testing.assert_array_equal(max_pool(jnp.ones((1, 4, 1)), 2, 2, 1), 1)
+
+
+@pytest.mark.parametrize("method", ["auto", "patches", "mec", "banded", "winograd"])
+def test_an_empty_batch(method):
+    kernel = jnp.ones((3, 3, 3, 4))
+
+    def total(kernel, x):
+        return convolve(x, kernel, method=method).sum()
+
+    empty = jnp.zeros((0, 8, 8, 3))
+    assert convolve(empty, kernel, method=method).shape == (0, 8, 8, 4)
+    np.testing.assert_array_equal(jax.grad(total)(kernel, empty), 0)
+    net = ConvNet([4], 2, method=method)
+    variables = net.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    assert net.apply(variables, jnp.zeros((0, 8, 8, 1))).shape == (0, 2)
+
+
+@pytest.mark.parametrize("method", ["auto", "patches"])
+def test_a_batch_whose_size_is_not_known_is_exported(method):
+    net, x = ConvNet([4], 2, method=method), jnp.ones((3, 8, 8, 1))
+    variables = net.init(jax.random.key(0), x)
+    (batch,) = jax.export.symbolic_shape("batch")
+    shape = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
+    exported = jax.export.export(jax.jit(lambda x: net.apply(variables, x)))(shape)
+    np.testing.assert_allclose(exported.call(x), net.apply(variables, x), rtol=1e-5, atol=1e-6)
+
+
 def test_pooling_without_space():
     with pytest.raises(ValueError, match=r"x: expected \(batch, \*space, channels\), got"):
         max_pool(jnp.zeros((2, 3)))

@@ -1,3 +1,4 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -45,6 +46,21 @@ def test_other_bits_are_found(name, array, largest):
     assert not found.same
     assert found.where == f"twice: {name}"
     assert found.largest == largest
+
+
+@pytest.mark.parametrize("values", [(np.nan, np.inf), (np.inf, -np.inf), (np.inf, np.nan)])
+def test_what_is_not_finite_is_not_alike(values):
+    ours, theirs = ({"params/w": np.float32([value, 1.0])} for value in values)
+    assert compare("twice", ours, theirs, relative=True).largest == np.inf
+
+
+def test_narrow_numbers():
+    ours, theirs, zero = (
+        {"params/w": np.asarray(jnp.array([4.0, value], jnp.bfloat16))} for value in (0.5, 0, -0.0)
+    )
+    assert compare("twice", ours, theirs, relative=True).largest == 0.125
+    assert compare("twice", zero, theirs, relative=True).largest < 1e-30
+    assert compare("twice", zero, zero).same
 
 
 def test_names_must_be_the_same():
