@@ -42,6 +42,12 @@ def test_other_outputs():
     assert y.shape == (3, 7)
 
 
+def test_no_examples():
+    for outputs, shape in ((3, (0, 3)), (None, (0, 2, 4))):
+        net = Autoencoder([4], 2, outputs=outputs)
+        assert net.init_with_output(jax.random.key(0), jnp.zeros((0, 2, 4)))[0].shape == shape
+
+
 def test_what_bad_input_gets():
     with pytest.raises(ValueError, match="code: expected an integer of at least 1, got 0"):
         Autoencoder([8], 0)

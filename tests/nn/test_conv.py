@@ -146,6 +146,20 @@ def test_a_window_in_the_padding_has_no_maximum():
     np.testing.assert_array_equal(max_pool(jnp.ones((1, 4, 1)), 2, 2, 1), 1)
 
 
+@pytest.mark.parametrize("method", ["lax", "patches", "mec", "banded", "winograd"])
+def test_the_precision_is_that_of_where_it_was_traced(method):
+    def within(x, kernel):
+        with jax.default_matmul_precision("highest"):
+            return convolve(x, kernel, method=method).sum()
+
+    x, kernel = jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
+    inside = jax.jit(jax.value_and_grad(within, (0, 1))).lower(x, kernel).as_text()
+    assert "HIGHEST" in inside and "DEFAULT" not in inside
+    outside = jax.jit(lambda x, kernel: convolve(x, kernel, method=method)).trace(x, kernel)
+    with jax.default_matmul_precision("highest"):
+        assert "HIGHEST" not in outside.lower().as_text()
+
+
 @pytest.mark.parametrize("method", ["auto", "patches", "mec", "banded", "winograd"])
 def test_an_empty_batch(method):
     kernel = jnp.ones((3, 3, 3, 4))

@@ -96,6 +96,15 @@ def test_axes(rates: object, seeds: object):
     assert found == [(0.25, 0), (0.25, 1), (0.5, 0), (0.5, 1)]
 
 
+def test_narrow_numbers_are_what_they_print_as():
+    """Labels are looked up: 0.1 in float32 is a bit more, and trains as 0.1 does."""
+    rates = [0.1, 1e-3]
+    for axis in (np.float32(rates), jnp.float32(rates), np.float16(rates)[:1], np.float32(0.1)):
+        found = [one.numbers["learning_rate"] for one in jn.grid(network=NET, learning_rate=axis)]
+        assert found == rates[: len(found)]
+    assert jn.member(NET, learning_rate=jnp.float32(0.3)).numbers == {"learning_rate": 0.3}
+
+
 def test_what_is_no_axis_is_the_same_for_all():
     members = jn.grid(network=[NET, OTHER], optimizer="adam", learning_rate=np.array(0.5))
     assert [m.network.name for m in members] == [jn.from_linen(n).name for n in (NET, OTHER)]
