@@ -123,6 +123,7 @@ def _mlp(name: str, results: Results) -> Iterator[Target]:
     population = rate(result, system=OWN, members=32)
     by_itself = rate(result, system="jaxnets", members=32)
     ceiling = rate(result, ceiling=True)
+    products = rate(result, system="ceiling")
     for system, label, wanted in (
         ("torch", "torch eager", 20.0),
         ("keras", "Keras", 20.0),
@@ -130,7 +131,7 @@ def _mlp(name: str, results: Results) -> Iterator[Target]:
         ("torch-func", "torch.func at its best size", 4.0),
     ):
         peer = rate(result, system=system)
-        bare = ratio(ceiling, peer)
+        bare = ratio(products, peer)
         yield Target(
             f"{name}: 32 members, against {label}",
             wanted,

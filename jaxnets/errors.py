@@ -7,6 +7,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+MEANT = {"lr": "learning_rate", "wd": "weight_decay", "bs": "batch_size"}
+"""What is meant by names that are too short to be like any."""
+
+
 def unknown_name(argument: str, got: object, known: Iterable[str]) -> ValueError:
     """The error for a name that is not in a table, with the nearest name that is.
 
@@ -26,7 +30,8 @@ def unknown_name(argument: str, got: object, known: Iterable[str]) -> ValueError
         huber, mean_squared_error.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
+    near = [meant for meant in (MEANT.get(str(got)),) if meant in names]
+    near += difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ValueError(
         f"{argument}: unknown name {got!r}.{hint} Known: {', '.join(names) or '(none)'}."

@@ -244,7 +244,15 @@ def check_writable(folder: Path, needed: int) -> None:
 
     Raises:
         OSError: the folder cannot be made or written to, or the disk is too full.
+        ValueError: a path that other programs could not write down.
     """
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"out: expected a path that UTF-8 can hold, got {error}") from None
+    if folder.is_symlink() and not folder.exists():
+        target = os.readlink(folder)
+        raise FileNotFoundError(f"out: {folder} is a link to {target}, which is not there.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:

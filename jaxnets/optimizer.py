@@ -68,6 +68,7 @@ class Optimizer:
         defaults: names and values of all numbers.
         build: ``(**numbers) -> GradientTransformation``, given every number.
         bounds: the values that a number may take.
+        label: what results call it: its name, and that of its schedule.
 
     Example:
         >>> from jaxnets import optim
@@ -83,6 +84,11 @@ class Optimizer:
     defaults: tuple[tuple[str, float], ...]
     build: Callable[..., optax.GradientTransformation] = field(compare=False, repr=False)
     bounds: Mapping[str, hyper.Interval] = field(compare=False, repr=False, default_factory=dict)
+    label: str = field(compare=False, repr=False, default="")
+
+    def __post_init__(self) -> None:
+        """Be called by the name, unless something better is known."""
+        object.__setattr__(self, "label", self.label or self.name)
 
     def __call__(self, **numbers: Any) -> optax.GradientTransformation:
         """The gradient transformation for one member's numbers.
@@ -220,4 +226,5 @@ def assemble(
         return Optimizer(name, (name, present, None), tuple(own.items()), build, bounds)
     merged = merge(name, own, factor)
     structure = (name, present, factor.structure)
-    return Optimizer(name, structure, tuple(merged.items()), build, {**bounds, **factor.bounds})
+    bounds, label = {**bounds, **factor.bounds}, f"{name}, {factor.name}"
+    return Optimizer(name, structure, tuple(merged.items()), build, bounds, label)

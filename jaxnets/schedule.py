@@ -1,6 +1,6 @@
 """What one schedule is. The schedules themselves are in :mod:`jaxnets.schedules`."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,17 @@ class Schedule:
     fn: Factor = field(compare=False, repr=False)
     bounds: Mapping[str, hyper.Interval] = field(compare=False, repr=False, default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """What it is called, with what it has inside.
+
+        Example:
+            >>> from jaxnets import schedules
+            >>> schedules.warmup(schedules.cosine(100), 10).name
+            'warmup cosine'
+        """
+        return " ".join(_words(self.structure))
+
     def __call__(self, step: int | jax.Array, **numbers: Any) -> jax.Array:
         """The factor at one step.
 
@@ -50,6 +61,14 @@ class Schedule:
         """
         filled = hyper.fill(str(self.structure), dict(self.defaults), self.bounds, numbers)
         return jnp.asarray(self.fn(jnp.asarray(step, dtype=float), **filled), dtype=float)
+
+
+def _words(structure: Hashable) -> Iterator[str]:
+    if isinstance(structure, str):
+        yield structure
+    elif isinstance(structure, tuple):
+        for part in structure:
+            yield from _words(part)
 
 
 def as_schedule(schedule: Schedule | Callable[..., Any]) -> Schedule:

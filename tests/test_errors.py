@@ -34,5 +34,12 @@ def test_unknown_names(got: object, expected: str):
     assert caught.value.__cause__ is None and caught.value.__suppress_context__
 
 
+def test_short_names_are_known_by_what_they_stand_for():
+    with pytest.raises(ValueError, match="Did you mean 'learning_rate'"):
+        lookup("hyperparameter", "lr", {"l2": 0, "learning_rate": 1})
+    with pytest.raises(ValueError, match="Did you mean 'l2'"):  # where there is none
+        lookup("hyperparameter", "lr", {"l2": 0})
+
+
 def test_an_empty_table_has_no_nearest_name():
     assert str(unknown_name("x", "y", [])) == "x: unknown name 'y'. Known: (none)."

@@ -178,7 +178,7 @@ CASES: tuple[Case, ...] = (
     _option("devices", lambda d: d.choice([[], "cpu", [0], 3, (None,)])),
     _option("metrics", lambda d: d.choice([3, {"loss": abs}, [None]])),
     Case("metric", lambda d, out: fit(d, out, metrics=[_word(d)])),
-    _option("monitor", lambda d: d.choice([_word(d), None, "valid_" + _word(d)])),
+    _option("monitor", lambda d: d.choice([_word(d), 3, "valid_" + _word(d)])),
     _option("patience", lambda d: d.choice([0, -2, 0.5, "3", True])),
     _option("keep", lambda d: d.choice([_word(d), None, 1])),
     _option("precision", lambda d: d.choice([_word(d), None, 16])),

@@ -76,7 +76,10 @@ def _reader(name: str | os.PathLike[str]) -> Callable[..., Dataset]:
     if isinstance(name, os.PathLike) or os.sep in text or place.suffix.lower() in readers:
         raise FileNotFoundError(f"dataset: there is no file or folder {text!r}.")
     known = unknown_name("dataset", text, SOURCES)
-    raise ValueError(f"{known} A path to a folder, an npz or a CSV file is also possible.")
+    raise ValueError(
+        f"{known} A path to a folder or an npz file is also possible, with target=... that of a "
+        "CSV file."
+    )
 
 
 def _check_arguments(

@@ -31,6 +31,9 @@ def innermost(entry: Any) -> Any:
             inner = entry.func
         case type():
             inner = None
+        case FunctionType():  # if not Linen's, it is a function of its own, see `python_function`
+            linens = entry.__globals__.get("__name__") == "flax.linen.module"
+            inner = getattr(entry, "__wrapped__", None) if linens else None
         case _:
             inner = getattr(entry, "__wrapped__", None) or getattr(entry, "wrapped", None)
     return entry if inner is None else innermost(inner)
@@ -97,10 +100,13 @@ def named_in(function: FunctionType) -> Iterator[tuple[str, Any]]:
         yield name, function.__globals__[name]
 
 
-def code_digest(code: CodeType) -> str:
-    """A digest of what the code does; where it stands in which file is not part of it."""
+def code_digest(code: CodeType, documentation: str | None = None) -> str:
+    """A digest of what the code does; where it stands in which file is not part of it, nor is its
+    documentation.
+    """
     parts = [code.co_code.hex(), repr(code.co_names), repr(code.co_varnames[: code.co_argcount])]
-    for constant in code.co_consts:
+    documented = documentation is not None and code.co_consts[:1] == (documentation,)
+    for constant in code.co_consts[documented:]:
         if isinstance(constant, CodeType):
             parts.append(code_digest(constant))
         elif isinstance(constant, frozenset):

@@ -112,7 +112,7 @@ def fit(
         spec, loss=loss, optimizer=optimizer, batch_size=batch_size, lanes=lanes, **options
     )
     with (
-        keeping(Path(out), plan, settings, save_every=save_every) as keep,
+        keeping(Path(out).expanduser(), plan, settings, save_every=save_every) as keep,
         make_progress(plan, progress) as bar,
     ):
         return runs_of(plan, execute(plan, bar, keep))

@@ -217,9 +217,9 @@ def label(value: Any) -> Any:
 
     Example:
         >>> import jaxnets as jn
-        >>> label("sgd"), label(jn.optim.adam()), label(32)
-        ('sgd', 'adam', 32)
+        >>> label("sgd"), label(jn.optim.adam(schedule=jn.schedules.cosine(9))), label(32)
+        ('sgd', 'adam, cosine', 32)
     """
     if isinstance(value, int | str):
         return value
-    return getattr(value, "name", None) or getattr(value, "__name__", type(value).__name__)
+    return getattr(value, "label", None) or getattr(value, "__name__", type(value).__name__)

@@ -52,7 +52,9 @@ def _of(equation: Any) -> float:
         return 2.0 * made[0].size * math.prod(given[0].shape[axis] for axis in contracted)
     if name == "conv_general_dilated":
         features = given[1].shape[how["dimension_numbers"].rhs_spec[0]]
-        return 2.0 * made[0].size * given[1].size / max(1, features)
+        # The zeros that are put between the places of an input are not what anybody asked for.
+        spread = math.prod(how["lhs_dilation"])
+        return 2.0 * made[0].size * given[1].size / (max(1, features) * spread)
     if equation.primitive is trilinear_p:
         role, geometry = how["wanted"], how["geometry"]
         shapes = dict(zip(others(role), given, strict=True)) | {role: made[0]}

@@ -1,12 +1,15 @@
 """What decides a result, in words: the same in every process, others where code has changed."""
 
+import collections
 import dataclasses
+import enum
 import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
-from types import FunctionType, ModuleType
+import numbers
+from collections.abc import Callable, Mapping
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import jax
@@ -23,12 +26,14 @@ from jaxnets.population.code import (
     name_of,
     named_in,
     python_function,
+    top_of,
     versioned,
 )
 
 CONSTANTS = (
     bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset,
-    slice, range, np.ndarray, np.generic, jax.Array,
+    slice, range, np.ndarray, np.generic, np.dtype, jax.Array, Mapping, SimpleNamespace,
+    numbers.Number, enum.Enum, collections.deque, functools.partialmethod,
 )  # fmt: skip
 """What a name in a module or a class may stand for besides code, and is written down."""
 
@@ -39,6 +44,9 @@ Words = Any
 class _Empty(linen.Module):
     """What Linen puts into a class."""
 
+
+_RULES = ("fwd", "bwd", "jvp", "nondiff_argnums")
+"""Where what has a derivative of the user's own keeps it."""
 
 _LINENS_OWN = frozenset(vars(_Empty))
 
@@ -83,6 +91,8 @@ class _Describer:
 
     def words(self, value: Any) -> Words:
         """Of anything."""
+        if type(value) is np.float64:
+            return float(value)
         if value is None or isinstance(value, bool | int | float | str):
             return value if type(value) in (bool, int, float, str, type(None)) else str(value)
         if id(value) in self._above:
@@ -96,6 +106,8 @@ class _Describer:
     def _words(self, value: Any) -> Words:
         if isinstance(value, jax.Device):
             return [value.platform, value.device_kind]
+        if isinstance(value, enum.Enum):
+            return [name_of(type(value)), value.name, self.words(value.value)]
         if isinstance(value, np.ndarray | np.generic | jax.Array):
             return self._array(value)
         if isinstance(value, ModuleType | np.dtype):
@@ -103,7 +115,10 @@ class _Describer:
         if isinstance(value, type):
             return self._class(value)
         if isinstance(value, Mapping):
-            return self._mapping(value)
+            keys = list(value)
+            in_order = len(self._above) == 1 or keys == sorted(keys, key=str)
+            # Layers may be made in the order of a dictionary.
+            return self._mapping(value) if in_order else [self.words(keys), self._mapping(value)]
         if isinstance(value, set | frozenset):
             return sorted((self.words(v) for v in value), key=json.dumps)
         if isinstance(value, bytes | bytearray | memoryview):
@@ -113,13 +128,18 @@ class _Describer:
         if isinstance(value, slice | range):
             ends = (value.start, value.stop, value.step)
             return [name_of(type(value)), *map(self.words, ends)]
-        if isinstance(value, tuple | list):
+        if isinstance(value, tuple | list | collections.deque):
             words = [self.words(v) for v in value]
             return words if type(value) in (tuple, list) else [name_of(type(value)), *words]
         if dataclasses.is_dataclass(value):
             return self._dataclass(value)
-        if isinstance(value, functools.partial):
-            return ["partial", *map(self.words, (value.func, value.args, value.keywords))]
+        if isinstance(value, functools.partial | functools.partialmethod):
+            given = self.words(value.args), self._mapping(value.keywords)
+            return ["partial", self.words(value.func), *given]
+        if isinstance(value, SimpleNamespace):
+            return ["namespace", self._mapping(vars(value))]
+        if isinstance(value, numbers.Number):
+            return [name_of(type(value)), str(value)]
         return self._function(value) if callable(value) else self._object(value)
 
     def _array(self, value: Any) -> Words:
@@ -163,25 +183,33 @@ class _Describer:
         return {"name": name_of(cls), **held, **({} if known(cls) else self._code_of(cls))}
 
     def _class(self, cls: type) -> Words:
-        code = {} if known(cls) else self._code_of(cls)
+        code = {} if _all(known, cls) else self._code_of(cls)
         return {"name": name_of(cls), **code} if code else name_of(cls)
 
     def _code_of(self, cls: type) -> dict[str, Words]:
         """The methods of a class and of those it is made from, down to a package whose version is
         written down; if they are the user's, properties and constants, too.
         """
-        if versioned(cls) or id(cls) in self._told:
+        if _all(versioned, cls) or id(cls) in self._told:
             return {}
         self._told.add(id(cls))
-        fields = getattr(cls, "__dataclass_fields__", {})
+        fields = {field.name for field in dataclasses.fields(cls)} if _has_fields(cls) else set()
+        # What a library makes of a user's class (`nn.scan`, say) holds how, in its functions.
+        made = {
+            f"{own.__name__}.{name}": self.words(dict(closed_over(entry)))
+            for own in cls.__mro__[: cls.__mro__.index(_first(cls))]
+            for name, entry in sorted(vars(own).items())
+            if isinstance(entry, FunctionType) and entry.__closure__
+        }
         return {
+            **({"made": made} if made else {}),
             "code": {
                 f"{name_of(own)}.{name}": self.words(entry)
                 for own in cls.__mro__
                 if not versioned(own)
                 for name, entry in ((n, innermost(e)) for n, e in sorted(vars(own).items()))
                 if _is_users(entry, name, own) and name not in fields
-            }
+            },
         }
 
     def _function(self, value: Any) -> Words:
@@ -192,7 +220,9 @@ class _Describer:
         owner = getattr(value, "__self__", None)
         if owner is not None and not isinstance(owner, ModuleType):
             words["of"] = self.words(owner)
+        rules = isinstance(value, jax.custom_vjp | jax.custom_jvp)
         for name, found in (
+            ("derivative", {n: getattr(value, n, None) for n in _RULES} if rules else None),
             ("defaults", function.__defaults__),
             ("keywords", function.__kwdefaults__),
             ("closure", dict(closed_over(function))),
@@ -201,7 +231,7 @@ class _Describer:
                 words[name] = self.words(found)
         home = home_of(function)
         if not versioned(home):
-            words["code"] = code_digest(function.__code__)
+            words["code"] = code_digest(function.__code__, function.__doc__)
             tells = _is_plain if known(home) else _can_be_told
             names = {k: self._named(v) for k, v in named_in(function) if tells(v)}
             if names:
@@ -222,9 +252,23 @@ class _Describer:
             self._names -= 1
 
 
+def _all(kind: Callable[[type], bool], cls: type) -> bool:
+    return all(map(kind, cls.__mro__))
+
+
+def _first(cls: type) -> type:
+    """The first of the classes that it is made from whose version is not written down."""
+    return next(own for own in cls.__mro__ if not versioned(own))
+
+
+def _has_fields(cls: type) -> bool:
+    return dataclasses.is_dataclass(cls)
+
+
 def _is_users(entry: Any, name: str, cls: type) -> bool:
     """Whether this entry of a class is something that was written down there."""
-    if isinstance(entry, FunctionType) and entry.__module__ == cls.__module__:
+    users = isinstance(entry, FunctionType) and not known(home_of(entry))
+    if users or (isinstance(entry, FunctionType) and entry.__module__ == cls.__module__):
         return True
     special = name.startswith("__") and name.endswith("__")
     return not known(cls) and not special and name not in _LINENS_OWN and _can_be_told(entry)
@@ -244,7 +288,7 @@ def _can_be_told(value: Any) -> bool:
     """Whether it is a constant, or code, or an object of the user's that says what it is."""
     if value is None or isinstance(value, (*CONSTANTS, type, ModuleType, functools.partial)):
         return True
-    own = not known(type(value))
+    own = not known(type(value)) or top_of(type(value)) == "jaxnets"  # a schedule, say
     if dataclasses.is_dataclass(value) or (callable(value) and not hasattr(value, "__qualname__")):
         return own or isinstance(value, linen.Module) or hasattr(value, "__wrapped__")
     return callable(value)

@@ -54,7 +54,7 @@ def draw(outcome: Outcome, question: DepthWidth, measure: Measure, name: str) ->
         _by_rate(right, outcome, question, measure, colors)
         figure.suptitle(
             f"{name}: fully connected networks of about {question.params:,} parameters, "
-            f"{question.seeds} seeds",
+            f"{question.seeds} seed{'' if question.seeds == 1 else 's'}",
             x=0.008, ha="left", fontsize=11,
         )  # fmt: skip
     return figure
@@ -108,7 +108,9 @@ def _by_depth(axes: Axes, outcome: Outcome, measure: Measure, colors: list[Any])
     axes.set_xlim(-0.5, len(rows) - 0.35)
     axes.grid(False, axis="x")
     axes.set(xlabel="hidden layers x width", ylabel=_axis_label("test", measure))
-    _title(axes, f"a  Test {measure.label}", "mean, 95 % interval, single seeds")
+    several = any(row["seeds"] > 1 for row in rows)
+    shown = "mean, 95 % interval, single seeds" if several else "one seed"
+    _title(axes, f"a  Test {measure.label}", shown)
 
 
 def _curves(
@@ -177,4 +179,7 @@ def _by_rate(
     axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
     axes.minorticks_off()
     axes.set(xlabel="learning rate", ylabel=_axis_label("best validation", measure))
-    _title(axes, "c  Choice of the rate", "each at its best epoch, 95 % interval; filled: chosen")
+    spread = ", 95 % interval" if question.seeds > 1 else ""
+    diverged = "; diverged: as 0" if measure.rising and history["diverged"].any() else ""
+    told = f"each at its best epoch{spread}; filled: chosen{diverged}"
+    _title(axes, "c  Choice of the rate", told)

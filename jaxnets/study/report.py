@@ -82,6 +82,9 @@ class Report:
         ends = interval(self.measure, row["low"], row["high"])
         unit = self.measure.unit_of_difference
         shown = f"{show(self.measure, row['difference'])}{unit}"
+        if not math.isfinite(row["difference"]):
+            label = self.measure.label
+            return f"depth {row['depth']} cannot be compared: not every {label} is finite"
         if math.isnan(row["low"]):
             return f"depth {row['depth']} differs by {shown} (one seed: no interval)"
         if row["low"] <= 0.0 <= row["high"]:
@@ -107,6 +110,18 @@ class Report:
             lines.append(
                 f"Depth{plural} {', '.join(map(str, nowhere))}: at every rate some seeds diverged."
             )
+        undecided = [
+            row["depth"]
+            for row in rows
+            if not row.get("rates_apart", True) and row["depth"] not in nowhere
+        ]
+        if undecided and len(rates) > 1:
+            plural = "s" if len(undecided) > 1 else ""
+            lines.append(
+                f"Depth{plural} {', '.join(map(str, undecided))}: all rates are equally good on "
+                "validation, which chose none; the first one was taken."
+            )
+        nowhere += undecided
         for word, edge in (("smallest", min(rates)), ("largest", max(rates))):
             depths = [
                 str(row["depth"])

@@ -1,9 +1,12 @@
 """Which learning rate each depth gets: decided on validation, never on test."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from jaxnets.study.statistics import ROUNDING
 
 Array = npt.NDArray[Any]
 
@@ -15,11 +18,13 @@ class Choice(NamedTuple):
         setting: which setting, its place in the order given.
         members: places of its members, one for each seed.
         scores: mean score of every setting.
+        apart: whether any setting was better than another.
     """
 
     setting: int
     members: tuple[int, ...]
     scores: tuple[float, ...]
+    apart: bool = True
 
 
 def best_values(curves: Array, diverged: Array, *, rising: bool = True) -> Array:
@@ -52,9 +57,9 @@ def choose(values: Array, settings: Array, *, rising: bool = True) -> Choice:
         rising: whether larger is better.
 
     Returns:
-        The choice; of settings that are equally good, the first one. Where members of every
-        setting have infinite values, it is the one with the fewest of them, then with the best mean
-        of the others.
+        The choice; of settings that are equally good, up to rounding, the first one. Where members
+        of every setting have infinite values, it is the one with the fewest of them, then with the
+        best mean of the others.
 
     Raises:
         ValueError: shapes that do not fit, or a setting without members.
@@ -74,9 +79,17 @@ def choose(values: Array, settings: Array, *, rising: bool = True) -> Choice:
         if not np.any(settings == setting):
             raise ValueError(f"settings: expected members of setting {setting}, got none.")
     groups = [values[settings == setting] for setting in range(count)]
-    best = min(range(count), key=lambda setting: _rank(groups[setting], rising))
+    ranks = [_rank(group, rising) for group in groups]
+    alike = [_alike(rank, min(ranks)) for rank in ranks]
+    best = alike.index(True)
     scores = [float(np.mean(group)) for group in groups]
-    return Choice(best, tuple(np.flatnonzero(settings == best).tolist()), tuple(scores))
+    members = tuple(np.flatnonzero(settings == best).tolist())
+    return Choice(best, members, tuple(scores), apart=not all(alike))
+
+
+def _alike(rank: tuple[int, float], best: tuple[int, float]) -> bool:
+    """Means of recorded numbers, which are rounded to float32."""
+    return rank[0] == best[0] and math.isclose(rank[1], best[1], rel_tol=ROUNDING)
 
 
 def _rank(values: Array, rising: bool) -> tuple[int, float]:

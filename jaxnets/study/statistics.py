@@ -143,7 +143,8 @@ def paired_difference(
         confidence: of the interval; `simultaneous` gives that of several at once.
 
     Returns:
-        The mean difference; ``size`` is the number of common seeds.
+        The mean difference; ``size`` is the number of common seeds. Differences that are equal up
+        to the rounding of float32 have an interval of no length.
 
     Raises:
         ValueError: lengths that do not fit, a seed that comes twice, no common seed; and what
@@ -169,7 +170,10 @@ def paired_difference(
     common = sorted(sides[0].keys() & sides[1].keys())
     if not common:
         raise ValueError("second_seeds: expected at least one seed in common with first_seeds.")
-    difference = np.array([sides[1][seed] - sides[0][seed] for seed in common])
+    pairs = np.array([[sides[0][seed], sides[1][seed]] for seed in common])
+    difference = pairs[:, 1] - pairs[:, 0]
+    if np.ptp(difference) <= 2 * ROUNDING * np.abs(pairs).max():
+        difference = np.full_like(difference, difference.mean())
     return mean_interval(difference, confidence=confidence)
 
 

@@ -1,5 +1,6 @@
 """From trained members to the rows of the report: select on validation, then read the test part."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,13 @@ from jaxnets.population.results import Runs
 from jaxnets.study.measure import Measure
 from jaxnets.study.question import DepthWidth
 from jaxnets.study.selection import Choice, best_values, choose
-from jaxnets.study.statistics import epochs_to, mean_interval, paired_difference, simultaneous
+from jaxnets.study.statistics import (
+    Estimate,
+    epochs_to,
+    mean_interval,
+    paired_difference,
+    simultaneous,
+)
 
 Shape = tuple[int, int]
 
@@ -112,9 +119,13 @@ def compare(
     rows = []
     for depth, choice in zip(depths[1:], choices[1:], strict=True):
         own, confidence = list(choice.members), simultaneous(len(depths) - 1)
-        estimate = paired_difference(
-            test[base], test[own], seeds[base], seeds[own], confidence=confidence
-        )
+        if np.all(np.isfinite(test[base + own])):
+            estimate = paired_difference(
+                test[base], test[own], seeds[base], seeds[own], confidence=confidence
+            )
+        else:
+            common = np.intersect1d(seeds[base], seeds[own]).size
+            estimate = Estimate(math.nan, math.nan, math.nan, common)
         rows.append(
             (
                 depth, depths[0], f"test_{measure.name}", estimate.mean, estimate.low,
@@ -156,17 +167,27 @@ def _row(
     program = result.program
     own, winners = history.isel(member=list(program.group.rows)), list(choice.members)
     picked = history.isel(member=winners)
-    estimate = mean_interval(picked[f"test_{name}"].values)
+    test = picked[f"test_{name}"].values
+    # An input beyond all others may be measured as infinite, or not at all.
+    finite = np.all(np.isfinite(test))
+    unknown = Estimate(float(test.mean(dtype=np.float64)), math.nan, math.nan, len(test))
+    estimate = mean_interval(test) if finite else unknown
     curves = picked[f"valid_{name}"].values
     reached = epochs_to(curves, picked["epoch"].values, question.threshold, rising=measure.rising)
-    # Whoever diverged counts as the worst when a rate is chosen; here as what it had reached.
+    # Whoever diverged counts as the worst when a rate is chosen; here as what it had reached, which
+    # is measured where it has no record.
     best = best_values(curves, np.zeros(len(curves), bool), rising=measure.rising)
+    silent = np.flatnonzero(np.all(np.isnan(curves), axis=1))
+    if silent.size:
+        members = [winners[place] for place in silent]
+        best[silent] = runs.evaluate("valid", members=members)[name].values
     return {
         "depth": int(own["depth"][0]),
         "width": int(own["width"][0]),
         "parameters": program.parameters,
         "flops_per_step": program.step_flops,
         "learning_rate": question.learning_rates[choice.setting],
+        "rates_apart": int(choice.apart),
         f"test_{name}": estimate.mean,
         f"test_{name}_low": estimate.low,
         f"test_{name}_high": estimate.high,

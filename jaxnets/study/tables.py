@@ -79,9 +79,11 @@ def result_table(summary: pd.DataFrame, question: DepthWidth, measure: Measure) 
     """
     goal = f"{question.threshold * measure.scale:g}{measure.unit}"
     unit = f", {measure.label} in{measure.unit}" if measure.unit else f", {measure.label}"
+    one = question.seeds == 1
+    spread = "one seed" if one else "mean ± half its 95 % interval over the seeds (Student's t)"
     table = _table(
-        f"Result: {question.seeds} seeds per depth and rate{unit}",
-        "test: mean ± half its 95 % interval over the seeds (Student's t); valid: best epoch; "
+        f"Result: {question.seeds} seed{'' if one else 's'} per depth and rate{unit}",
+        f"test: {spread}; valid: best epoch; "
         f"epochs to {goal}: median on validation (how many reached it, if not all); "
         "diverged: at all rates; "
         "µs: wall clock of all devices per step of a member, compilation apart",
@@ -97,10 +99,13 @@ def result_table(summary: pd.DataFrame, question: DepthWidth, measure: Measure) 
 
 
 def show(measure: Measure, value: float) -> str:
-    """A value in the measure's unit, without the unit; of a large one three digits, and of an error
-    that is small. What is not nothing is not shown as 0.0: the end of an interval has a side.
+    """A value in the measure's unit, without the unit; of a large one three digits or two, and
+    three of an error that is small. What is not nothing is not shown as 0.0: the end of an interval
+    has a side.
     """
     shown = value * measure.scale
+    if abs(shown) >= 1e6:
+        return f"{shown:.2g}"
     if abs(shown) >= 1000 or (not measure.rising and 0 < abs(shown) < 0.01):
         return f"{shown:.3g}"
     if measure.rising and LEAST <= abs(shown) < 0.05:

@@ -11,7 +11,7 @@ from jaxnets import penalties
 from jaxnets.data import Batch
 from jaxnets.rng import Keys, Stream
 from jaxnets.train.measures import loss_values, metric_values
-from jaxnets.train.recipe import Hyper, Recipe
+from jaxnets.train.recipe import Augment, Hyper, Recipe
 from jaxnets.train.state import Fault, TrainState, optimizer_of
 
 
@@ -95,7 +95,7 @@ def attempted_step(
     at = {stream: jax.random.fold_in(keys[stream], state.step) for stream in _PER_STEP}
     x = batch.x
     if recipe.augment is not None:
-        x = _augmented(recipe.augment(at[Stream.AUGMENT], x), x)
+        x = _augmented(recipe.augment, at[Stream.AUGMENT], x)
     if "noise_sigma" in hyper:  # the targets stay clean: a denoising autoencoder needs no more
         x = x + hyper["noise_sigma"] * jax.random.normal(at[Stream.NOISE], x.shape, x.dtype)
 
@@ -121,7 +121,11 @@ def attempted_step(
     return new, record, _fault(new, total, gradient, check)
 
 
-def _augmented(after: Any, before: jax.Array) -> jax.Array:
+def _augmented(augment: Augment, key: jax.Array, before: jax.Array) -> jax.Array:
+    try:
+        after = augment(key, before)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise TypeError(f"augment: expected a function (key, x) -> x: {error}") from error
     shape, dtype = getattr(after, "shape", None), getattr(after, "dtype", None)
     real = [
         kind is not None and jnp.issubdtype(kind, jnp.inexact) for kind in (before.dtype, dtype)

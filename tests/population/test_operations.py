@@ -62,3 +62,15 @@ def test_as_xla_counts_where_it_counts_right():
     x = jnp.ones((64, 20))
     theirs = step.lower(params, x).cost_analysis()["flops"]
     assert operations(step.trace(params, x).jaxpr.jaxpr) == pytest.approx(theirs, rel=0.05)
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+def test_zeros_between_the_places_of_an_input_are_no_work(strides: int):
+    """Flax's strided convolution, whose gradients XLA spreads out, and ours, which knows itself."""
+    pair = [kind(6, (3, 3), strides=strides, padding="SAME") for kind in (nn.Conv, jn.nn.Conv)]
+    theirs, own = (operations(jax.make_jaxpr(f)(p, IMAGES).jaxpr) for f, p in map(gradients, pair))
+    assert theirs == pytest.approx(own, rel=0.15)  # the bias, and sums of it
+    up = nn.ConvTranspose(6, (2, 2), strides=(2, 2), use_bias=False)
+    params = up.init(jax.random.key(0), IMAGES)
+    counted = operations(jax.make_jaxpr(up.apply)(params, IMAGES).jaxpr)
+    assert counted == 2 * IMAGES.size * 2 * 2 * 6  # each number of the input times the kernel

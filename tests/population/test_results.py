@@ -145,6 +145,13 @@ def test_different_things_of_one_name_are_told_apart():
     assert set(found["optimizer"]) == {"adam"} and set(found["loss"]) == {LOSS}
 
 
+def test_schedules_are_told_apart_by_name():
+    rates = [jn.schedules.cosine(9), jn.schedules.warmup(jn.schedules.linear(9), 2), None]
+    members = jn.grid(network=NET, optimizer=[jn.optim.sgd(0.1, schedule=s) for s in rates])
+    found = [member.coordinates["optimizer"] for member in members]
+    assert found == ["sgd, cosine", "sgd, warmup linear", "sgd"]
+
+
 def test_a_file_gives_the_history_back(runs: jn.Runs, tmp_path: Path):
     path = tmp_path / "history.nc"
     runs.history.to_netcdf(path, engine="h5netcdf")

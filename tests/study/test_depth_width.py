@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 from rich.console import Console
 
+from jaxnets.data import Dataset
 from jaxnets.population import run as running
 from jaxnets.population import segments
 from jaxnets.population.results import Runs
@@ -218,6 +219,43 @@ def test_the_result_fits_into_80_columns(finished, measure, mean):
     assert "never (4/16) 128/128 123 M  1234" in shown
     assert "\N{HORIZONTAL ELLIPSIS}" not in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_an_input_beyond_all_others_does_not_lose_the_study(tmp_path):
+    """Its error is infinite; so is that of every network on the validation part."""
+    x = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    parts = {
+        "train": (x, x[:, :1]),
+        "valid": (x[:10], x[:10, :1]),
+        "test": (x[10:20], x[10:20, :1]),
+    }
+    beyond = x[:10].copy()
+    beyond[3] = 1e25
+    question = DepthWidth(
+        "own", depths=(1, 2), params=60, learning_rates=(1e-3, 3e-3), seeds=2, epochs=1,
+        batch_size=20, threshold=0.9,
+    )  # fmt: skip
+    for part in ("test", "valid"):
+        data = Dataset.from_splits(**parts | {part: (beyond, x[:10, :1])})
+        report = run(question, tmp_path / part, data=data, progress=False)
+        said = " ".join(report.sentences())
+        if part == "test":
+            assert np.isinf(report.summary["test_loss"]).all()
+            assert "depth 2 cannot be compared: not every squared error is finite" in said
+        else:
+            assert "Depths 1, 2: all rates are equally good on validation" in said
+        assert (tmp_path / part / "depth_width.png").exists()
+
+
+def test_who_diverged_before_the_first_record_is_measured(tmp_path):
+    """It has the weights that it began with."""
+    question = DepthWidth(
+        "moons", depths=(1,), params=60, learning_rates=(1e30,), seeds=2, epochs=2, batch_size=20,
+        optimizer="sgd", clip_norm=1e30,
+    )  # fmt: skip
+    report = run(question, tmp_path / "out", progress=False)
+    [row] = report.summary.to_dict("records")
+    assert row["diverged_chosen"] == 2 and 0.1 < row["valid_accuracy"] < 0.9
 
 
 def test_a_regression_is_judged_by_its_squared_error(tmp_path):

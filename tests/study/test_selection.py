@@ -22,13 +22,17 @@ def test_the_best_epoch_counts_and_a_diverged_member_is_the_worst():
 def test_the_mean_decides_not_the_luckiest_seed():
     values = np.array([0.9, 0.1, 0.6, 0.6])
     settings = np.array([0, 0, 1, 1])
-    assert choose(values, settings) == (1, (2, 3), (0.5, 0.6))
+    assert choose(values, settings) == Choice(1, (2, 3), (0.5, 0.6), apart=True)
     assert choose(values, settings, rising=False).setting == 0
 
 
 def test_the_first_of_equals_wins():
     assert choose(np.array([0.5, 0.5]), np.array([0, 1])).setting == 0
     assert choose(np.array([np.inf, np.inf]), np.array([0, 1]), rising=False).setting == 0
+    rows = np.float32(np.array([543, 494, 557, 480]) / 800)  # as many right, rounded otherwise
+    found = choose(rows, np.array([0, 0, 1, 1]))
+    assert found.scores[0] < found.scores[1] and found.setting == 0 and not found.apart
+    assert choose(np.array([0.5, 0.501]), np.array([0, 1])).apart
 
 
 def test_a_setting_without_members_is_named():
@@ -80,6 +84,17 @@ def test_the_intervals_against_the_first_depth_hold_together(depths):
         found = tuple(row[name] for name in ("difference", "low", "high", "seeds"))
         assert found == expected
         assert (row["base_depth"], row["measure"]) == (3, "test_loss")
+
+
+def test_what_is_not_finite_is_not_compared():
+    history = xr.Dataset(
+        {"test_loss": ("member", [1.0, 2.0, 3.0, np.inf, 1.5, 2.0])},
+        coords={"seed": ("member", [0, 1] * 3)},
+    )
+    choices = [Choice(0, members, (0.0,)) for members in ((0, 1), (2, 3), (4, 5))]
+    unknown, known = compare(history, SQUARED, [1, 2, 3], choices).to_dict("records")
+    assert all(np.isnan(unknown[name]) for name in ("difference", "low", "high"))
+    assert known["difference"] == 0.25 and known["low"] < 0.25
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])

@@ -92,6 +92,17 @@ def test_pairs_are_by_seed_not_by_place():
     assert estimate.low > 0.0 or estimate.high < 0.0
 
 
+@pytest.mark.parametrize("confidence", [0.95, simultaneous(3)])
+def test_differences_that_are_equal_but_for_rounding_have_no_spread(confidence: float):
+    """With two seeds Student's factor is large: 38 for three comparisons."""
+    first, second = np.float32([0.558, 0.446]), np.float32([0.581, 0.469])
+    pair = np.arange(2)
+    estimate = paired_difference(first, second, pair, pair, confidence=confidence)
+    assert estimate.low == estimate.high == pytest.approx(0.023, abs=1e-6)
+    other = paired_difference(first, np.float32([0.581, 0.470]), pair, pair, confidence=confidence)
+    assert other.low < other.high
+
+
 def test_pairing_takes_out_what_both_share():
     shared = generator().normal(scale=10.0, size=12)
     noise = generator(1).normal(scale=0.1, size=12)

@@ -179,12 +179,17 @@ def test_losses_and_metrics_return_one_number_per_example(loss, metrics, message
         (lambda key, x: None, r"augment: expected .* float32 of shape \(12, 12\), got NoneType"),
         (lambda key, x: x[:3], r"augment: expected .*, got float32 of shape \(3, 12\)"),
         (lambda key, x: x[:, :3], r"augment: expected .*, got float32 of shape \(12, 3\)"),
+        (lambda x, key: x + 1, r"augment: expected a function \(key, x\) -> x: "),
+        (
+            lambda batch, key: batch.x,
+            r"augment: expected a function \(key, x\) -> x: .* no attribute x",
+        ),
         (lambda key, x: x > 0, r"augment: expected .*, got bool of shape \(12, 12\)"),
     ],
 )
 def test_an_augmentation_that_gives_something_else(augment, message):
     data = jn.data.Dataset.from_splits(train=(np.eye(12), np.arange(12) % 2), valid=None, test=None)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         jn.fit(
             jax.random.key(0), data, jn.nn.MLP([3], outputs=2), loss="softmax_cross_entropy",
             epochs=1, batch_size=12, augment=augment,
