@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, str] = {
     "data": "errors files rng",
     "train": "data devices errors hyper kinds losses metrics network numerics optim penalties rng",
     "population": "compilation data devices environment errors files hyper kinds losses network nn "
-    "optim optimizer processes rng settings train",
+    "optim optimizer processes rng schedule settings train",
     "study": "data environment errors files nn optim population jaxnets",
     "verify": "data environment errors nn optim population rng jaxnets",
     "cli": "population processes study verify jaxnets",

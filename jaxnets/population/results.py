@@ -75,6 +75,9 @@ class Trained:
 class Runs:
     """A trained population, what `jaxnets.fit` returns.
 
+    It holds functions and devices, and is neither pickled nor copied; `history` is, and ``out`` of
+    `jaxnets.fit` keeps the rest.
+
     Attributes:
         plan: how it was run.
         groups: what every program returned.

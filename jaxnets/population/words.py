@@ -9,13 +9,15 @@ import inspect
 import json
 import numbers
 from collections.abc import Callable, Mapping
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import FunctionType, MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any
 
 import jax
 import numpy as np
 from flax import linen
+from flax.core import FrozenDict
 
+from jaxnets.optimizer import Optimizer
 from jaxnets.population.code import (
     closed_over,
     code_digest,
@@ -26,16 +28,17 @@ from jaxnets.population.code import (
     name_of,
     named_in,
     python_function,
-    top_of,
     versioned,
 )
+from jaxnets.schedule import Schedule
 
 CONSTANTS = (
     bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset,
-    slice, range, np.ndarray, np.generic, np.dtype, jax.Array, Mapping, SimpleNamespace,
-    numbers.Number, enum.Enum, collections.deque, functools.partialmethod,
+    slice, range, np.ndarray, np.generic, np.dtype, jax.Array, MappingProxyType, FrozenDict,
+    SimpleNamespace, numbers.Number, enum.Enum, collections.deque, functools.partialmethod,
 )  # fmt: skip
-"""What a name in a module or a class may stand for besides code, and is written down."""
+"""What a name in a module or a class may stand for besides code, and is written down. Not every
+mapping: the environment is one, and another in every process."""
 
 Words = Any
 """What JSON knows: dictionaries, lists, strings, numbers."""
@@ -193,7 +196,7 @@ class _Describer:
         if _all(versioned, cls) or id(cls) in self._told:
             return {}
         self._told.add(id(cls))
-        fields = {field.name for field in dataclasses.fields(cls)} if _has_fields(cls) else set()
+        fields = _fields(cls)
         # What a library makes of a user's class (`nn.scan`, say) holds how, in its functions.
         made = {
             f"{own.__name__}.{name}": self.words(dict(closed_over(entry)))
@@ -261,8 +264,11 @@ def _first(cls: type) -> type:
     return next(own for own in cls.__mro__ if not versioned(own))
 
 
-def _has_fields(cls: type) -> bool:
-    return dataclasses.is_dataclass(cls)
+def _fields(cls: type) -> set[str]:
+    """Of a dataclass; its other variables belong to the class."""
+    if not dataclasses.is_dataclass(cls):
+        return set()
+    return {field.name for field in dataclasses.fields(cls)}
 
 
 def _is_users(entry: Any, name: str, cls: type) -> bool:
@@ -288,7 +294,7 @@ def _can_be_told(value: Any) -> bool:
     """Whether it is a constant, or code, or an object of the user's that says what it is."""
     if value is None or isinstance(value, (*CONSTANTS, type, ModuleType, functools.partial)):
         return True
-    own = not known(type(value)) or top_of(type(value)) == "jaxnets"  # a schedule, say
+    own = not known(type(value)) or isinstance(value, Schedule | Optimizer)
     if dataclasses.is_dataclass(value) or (callable(value) and not hasattr(value, "__qualname__")):
         return own or isinstance(value, linen.Module) or hasattr(value, "__wrapped__")
     return callable(value)

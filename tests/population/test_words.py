@@ -233,6 +233,15 @@ UNCHANGED: dict[str, tuple[str, str]] = {
 """An edit that does not."""
 
 
+@pytest.mark.parametrize("held", ["os.environ", "types.MappingProxyType(os.environ.copy())"])
+def test_only_what_does_not_change_is_told(held: str, monkeypatch: pytest.MonkeyPatch):
+    source = "import os\n" + named(held, "len(HELD['PATH'])")
+    before = describe(network_of(source, monkeypatch))
+    monkeypatch.setenv("JAXNETS_SOMETHING", "else")
+    after = describe(network_of(source, monkeypatch))
+    assert (before == after) == (held == "os.environ")
+
+
 def network_of(source: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     module = types.ModuleType("edited")
     monkeypatch.setitem(sys.modules, "edited", module)
