@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
 from jaxnets.files import replacing
 from jaxnets.study.measure import Measure
@@ -136,10 +137,9 @@ def _curves(
     if not measure.rising:
         axes.set_yscale("log")
     axes.set(xlabel="epoch", ylabel=_axis_label("validation", measure))
-    shown_goal = f"{goal:g}{measure.unit}"
-    _title(
-        axes, "b  Learning at the chosen rate", f"mean and range of the seeds; dashed: {shown_goal}"
-    )
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    seeds = "mean and range of the seeds" if question.seeds > 1 else "one seed"
+    _title(axes, "b  Learning at the chosen rate", f"{seeds}; dashed: {goal:g}{measure.unit}")
     if axes.get_legend_handles_labels()[0]:  # nobody may have come as far as the first record
         axes.legend(frameon=False, loc="lower right" if measure.rising else "upper right")
 
