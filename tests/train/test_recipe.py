@@ -98,7 +98,7 @@ def test_metrics_of_a_set_have_an_order():
         ({"monitor": "valid_accuracy", "metrics": []}, ValueError, "Known: train_loss, valid_loss"),
         ({"monitor": "valid_loss"}, ValueError, "monitor: expected keep='best' or a patience"),
         ({"mode": "max"}, ValueError, "mode: expected keep='best' or a patience beside mode='max'"),
-        ({"metrics": {3, "accuracy"}}, TypeError, "metrics: expected names, or functions by name"),
+        ({"metrics": {3}}, TypeError, "metrics: expected names, or functions by name"),
         ({"metrics": "acuracy"}, ValueError, "Did you mean 'accuracy'?"),
         ({"metrics": 5}, TypeError, "metrics: expected names or functions by name, got 5."),
         ({"metrics": [jn.metrics.accuracy]}, TypeError, "metrics: expected names, or functions by"),
