@@ -202,4 +202,4 @@ class ConvNet(nn.Module):
             h = Dropout()(h, train, rate=drop)
         return Dense(
             self.outputs, kernel_init=self.kernel_init, bias_init=self.bias_init, dtype=self.dtype
-        )(h)
+        )(h, train)

@@ -93,7 +93,7 @@ class LeNet(nn.Module):
             layer = Dense(
                 features, kernel_init=self.kernel_init, bias_init=self.bias_init, dtype=self.dtype
             )
-            return layer(h)
+            return layer(h, train)
 
         for channels in (6, 16):
             layer = Conv(

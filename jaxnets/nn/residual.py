@@ -119,7 +119,7 @@ class ResidualMLP(nn.Module):
             layer = Dense(
                 features, kernel_init=self.kernel_init, bias_init=self.bias_init, dtype=self.dtype
             )
-            return layer(h)
+            return layer(h, train)
 
         def activate(h: jax.Array) -> jax.Array:
             h = act(normalize(h, self.norm, train=train, dtype=self.dtype))
@@ -257,7 +257,7 @@ class ResNet(nn.Module):
                 kernel_init=self.kernel_init,
                 method=self.method,
                 dtype=self.dtype,
-            )(h)
+            )(h, train)
             return normalize(h, self.norm, train=train, dtype=self.dtype)
 
         h = act(conv(as_images(x), 16))
@@ -273,4 +273,4 @@ class ResNet(nn.Module):
             h = Dropout()(h, train, rate=drop)
         return Dense(
             self.outputs, kernel_init=self.kernel_init, bias_init=self.bias_init, dtype=self.dtype
-        )(h)
+        )(h, train)

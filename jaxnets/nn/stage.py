@@ -57,5 +57,5 @@ def conv_stage(
     pooling = identity if pool is None else functools.partial(POOLS[pool], window=pool_size)
     monotone = isinstance(activation, str) and activation in MONOTONE
     if pool == "max" and norm is None and monotone:
-        return function(conv(x, before_bias=pooling))
-    return pooling(function(normalize(conv(x), norm, train=train, dtype=conv.dtype)))
+        return function(conv(x, train, before_bias=pooling))
+    return pooling(function(normalize(conv(x, train), norm, train=train, dtype=conv.dtype)))

@@ -10,6 +10,8 @@ import pytest
 
 import jaxnets as jn
 from jaxnets.network import TRAINING
+from jaxnets.train import heard
+from tests.cases import CASES, Case
 from tests.small import DATA, LOSS, check_refused, fit, leaves
 
 
@@ -71,6 +73,19 @@ def test_who_hears_has_to_tell(name: str):
     says = "network: Forgetful does not tell its layers", f"and {called} would do in training"
     check_refused(lambda: fit(Forgetful(layer)), TypeError, *says)
     fit(Forgetful(layer, says=False), epochs=1)  # it is to stay as it is
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_networks_of_the_library_tell_all_of_their_layers(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+):
+    """Where one is not told, the step is traced once more for each kind of layer."""
+    network, again = jn.as_network(case.module), []
+    monkeypatch.setattr(heard, "_told", lambda *arguments: again.append(arguments[-1]))
+    x = jax.ShapeDtypeStruct((2, *case.shape), jnp.float32)
+    params, collections = jax.eval_shape(network.init, jax.random.key(0), x)
+    heard.check_heard(network, params, dict(collections), x)
+    assert again == []
 
 
 class Coded(nn.Module):
