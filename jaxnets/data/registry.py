@@ -50,8 +50,8 @@ def load(name: str | os.PathLike[str], **arguments: Any) -> Dataset:
         Traceback (most recent call last):
         ...
         ValueError: dataset: unknown name 'digit'. Did you mean 'digits'? Known: breast_cancer,
-        diabetes, digits, mnist1d, moons, sine, spirals, wine. A path to a folder, an npz or a CSV
-        file is also possible.
+        diabetes, digits, mnist1d, moons, sine, spirals, wine. A path to a folder or an npz file is
+        also possible, with target=... that of a CSV file.
     """
     if not isinstance(name, (str, os.PathLike)):
         raise TypeError(f"dataset: expected a name or a path, got {name!r}.")
