@@ -37,7 +37,7 @@ parameters as the others', and if its training loss is the reference's within fi
 over seeds and 1 %: else it is void, and says why. FLOP/s count the layers' products alone.
 "jaxnets" is what `fit` does by itself; "jaxnets side by side" is `fit(..., lanes=...)`. In
 recordings before 2026-11-29, torch.func with 128 and 512 members trained for one or two epochs, so
-that building so many networks counts for more than it should: there it is faster than is shown.
+that building so many networks counts for more than it should: there it may be faster than is shown.
 """
 
 

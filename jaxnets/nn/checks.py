@@ -6,7 +6,7 @@ and hash as equal, and is idempotent, because Linen makes modules again and agai
 
 import operator
 from collections.abc import Iterable, Mapping, Set
-from typing import Any
+from typing import Any, SupportsIndex
 
 import jax.numpy as jnp
 import numpy as np
@@ -39,12 +39,12 @@ def integer(argument: str, value: object, minimum: int = 1) -> int:
         ValueError: outputs: expected an integer of at least 1, got 0.
     """
     expected = f"{argument}: expected an integer of at least {minimum}, got"
-    try:
-        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)  # type: ignore[arg-type]
-    except TypeError:  # arrays have the method, whatever they hold
-        number = None
-    if number is None:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, SupportsIndex):
         raise TypeError(f"{expected} {value!r}.")
+    try:
+        number = operator.index(value)
+    except TypeError:  # arrays have the method, whatever they hold
+        raise TypeError(f"{expected} {value!r}.") from None
     if number < minimum:
         raise ValueError(f"{expected} {number}.")
     return number

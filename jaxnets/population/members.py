@@ -222,4 +222,5 @@ def label(value: Any) -> Any:
     """
     if isinstance(value, int | str):
         return value
-    return getattr(value, "label", None) or getattr(value, "__name__", type(value).__name__)
+    names = (getattr(value, name, None) for name in ("label", "name", "__name__"))
+    return next(filter(None, names), type(value).__name__)

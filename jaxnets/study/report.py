@@ -106,33 +106,27 @@ class Report:
             and (not self.measure.rising or row["diverged"] == row["members"])
         ]
         if nowhere:
-            plural = "s" if len(nowhere) > 1 else ""
-            lines.append(
-                f"Depth{plural} {', '.join(map(str, nowhere))}: at every rate some seeds diverged."
-            )
+            lines.append(f"{_depths(nowhere)}: at every rate some seeds diverged.")
         undecided = [
             row["depth"]
             for row in rows
             if not row.get("rates_apart", True) and row["depth"] not in nowhere
         ]
         if undecided and len(rates) > 1:
-            plural = "s" if len(undecided) > 1 else ""
             lines.append(
-                f"Depth{plural} {', '.join(map(str, undecided))}: all rates are equally good on "
-                "validation, which chose none; the first one was taken."
+                f"{_depths(undecided)}: all rates are equally good on validation, which chose "
+                "none; the first one was taken."
             )
-        nowhere += undecided
         for word, edge in (("smallest", min(rates)), ("largest", max(rates))):
             depths = [
-                str(row["depth"])
+                row["depth"]
                 for row in rows
-                if row["learning_rate"] == edge and row["depth"] not in nowhere
+                if row["learning_rate"] == edge and row["depth"] not in nowhere + undecided
             ]
             if depths and len(rates) > 1:
-                plural = "s" if len(depths) > 1 else ""
                 lines.append(
-                    f"Depth{plural} {', '.join(depths)} chose the {word} rate tried, {edge:g}: "
-                    "a better one may lie beyond it."
+                    f"{_depths(depths)} chose the {word} rate tried, {edge:g}: a better one may "
+                    "lie beyond it."
                 )
         diverged = int(self.summary["diverged_chosen"].sum())
         if diverged:
@@ -141,6 +135,10 @@ class Report:
                 "weights they had before (in choosing a rate, as the worst there is)."
             )
         return lines
+
+
+def _depths(depths: list[int]) -> str:
+    return f"Depth{'s' if len(depths) > 1 else ''} {', '.join(map(str, depths))}"
 
 
 def _number(text: Any) -> Any:

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import jaxnets as jn
-from jaxnets.population.members import as_members
+from jaxnets.population.members import as_members, label
 from jaxnets.rng import Stream
 from tests.small import NET
 
@@ -103,6 +103,13 @@ def test_narrow_numbers_are_what_they_print_as():
         found = [one.numbers["learning_rate"] for one in jn.grid(network=NET, learning_rate=axis)]
         assert found == rates[: len(found)]
     assert jn.member(NET, learning_rate=jnp.float32(0.3)).numbers == {"learning_rate": 0.3}
+
+
+def test_a_choice_is_called_by_its_own_name():
+    class Loss:
+        name = "mine"
+
+    assert [label(value) for value in (Loss(), len, jn.optim.sgd(), 3)] == ["mine", "len", "sgd", 3]
 
 
 def test_what_is_no_axis_is_the_same_for_all():
